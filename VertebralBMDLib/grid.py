@@ -1,0 +1,53 @@
+"""Sampling grids along the patient's axes (LPS mm), and resampling onto them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+
+AIR_HU = -1024
+
+
+def field_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
+    """An empty grid with isotropic voxels along the patient's axes that covers the whole field of ``image``."""
+    edges = [(-0.5, n - 0.5) for n in image.GetSize()]
+    corners = np.array([image.TransformContinuousIndexToPhysicalPoint(c) for c in itertools.product(*edges)])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    size = np.maximum(1, np.round((high - low) / spacing_mm)).astype(int)
+    return _grid((low + high) / 2, size, spacing_mm)
+
+
+def cube_grid(centre_lps_mm: Sequence[float], size: int, spacing_mm: float) -> sitk.Image:
+    """An empty cubic grid of ``size``³ voxels along the patient's axes, centred on a point."""
+    return _grid(np.asarray(centre_lps_mm, dtype=float), np.full(3, size), spacing_mm)
+
+
+def _grid(centre: np.ndarray, size: np.ndarray, spacing_mm: float) -> sitk.Image:
+    grid = sitk.Image([int(n) for n in size], sitk.sitkUInt8)
+    grid.SetSpacing((spacing_mm,) * 3)
+    grid.SetOrigin((centre - (size - 1) / 2 * spacing_mm).tolist())
+    return grid
+
+
+def resampled(image: sitk.Image, grid: sitk.Image, outside: float = AIR_HU) -> sitk.Image:
+    """``image`` on ``grid``: linear, float32; voxels finer than half the grid's are averaged first, so nothing aliases."""
+    oriented = sitk.DICOMOrient(image, "LPS")
+    factors = [max(1, int(grid.GetSpacing()[0] / s + 0.01)) for s in oriented.GetSpacing()]
+    if max(factors) > 1:
+        oriented = sitk.BinShrink(sitk.Cast(cropped_to(oriented, grid), sitk.sitkFloat32), factors)
+    return sitk.Resample(oriented, grid, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
+
+
+def cropped_to(image: sitk.Image, grid: sitk.Image, margin: int = 4) -> sitk.Image:
+    """The part of ``image`` that ``grid`` covers, with ``margin`` voxels around it (the image itself where they do not meet)."""
+    edges = [(-0.5, n - 0.5) for n in grid.GetSize()]
+    points = [grid.TransformContinuousIndexToPhysicalPoint(c) for c in itertools.product(*edges)]
+    indices = np.array([image.TransformPhysicalPointToContinuousIndex(p) for p in points])
+    low = np.clip(np.floor(indices.min(axis=0)).astype(int) - margin, 0, np.array(image.GetSize()))
+    high = np.clip(np.ceil(indices.max(axis=0)).astype(int) + margin + 1, 0, np.array(image.GetSize()))
+    if np.any(high - low < 1):
+        return image
+    return sitk.RegionOfInterest(image, (high - low).tolist(), low.tolist())
