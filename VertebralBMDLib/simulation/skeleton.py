@@ -1,0 +1,185 @@
+"""Bones other than the bodies: arches, ribs, sacrum and pelvis, as unions of simple solids.
+
+Each is a cortical shell of known thickness around cancellous bone; partial volume does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from VertebralBMDLib.simulation import materials
+from VertebralBMDLib.simulation.body import Trunk
+from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Plate, Solid, coverage
+from VertebralBMDLib.simulation.spine import Spine
+from VertebralBMDLib.simulation.vertebra import BodyShape
+
+POSTERIOR, SACRUM, RIBS, PELVIS = 2, 3, 4, 5  # values in the structures map; 1 is the bodies
+
+# Angle (degrees, 90 = back) at which a rib's bone ends, and how far it has dropped there (mm).
+_RIB_END = {
+    "T1": (-60, 40),
+    "T2": (-65, 55),
+    "T3": (-68, 70),
+    "T4": (-70, 85),
+    "T5": (-68, 100),
+    "T6": (-65, 110),
+    "T7": (-60, 120),
+    "T8": (-52, 125),
+    "T9": (-42, 122),
+    "T10": (-28, 118),
+    "T11": (8, 100),
+    "T12": (47, 62),
+}
+
+
+@dataclass(frozen=True)
+class BoneStuff:
+    """Cortex thickness (mm), its mineral and the true mineral inside (mg CaHA/cm3), marrow fat."""
+
+    cortex_mm: float
+    cortex_mg: float
+    inner_mg: float
+    fat_fraction: float
+
+
+def paint_bone(canvas: Canvas, solids: Sequence[Solid], stuff: BoneStuff, kev: float, structure: int) -> None:
+    """Draw the union of solids as one bone and label it."""
+    boxes = [s.bounds for s in solids]
+    whole = canvas.grid.window((np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)))
+    if whole is None:
+        return
+    n = canvas.grid.subslices
+    shape = tuple((s.stop - s.start) * (n if k == 0 else 1) for k, s in enumerate(whole))
+    distance = np.full(shape, 50.0, np.float32)
+    for solid, box in zip(solids, boxes):
+        window = canvas.grid.window(box)
+        if window is None:
+            continue
+        part = [slice(w.start - f.start, w.stop - f.start) for w, f in zip(window, whole)]
+        part[0] = slice(part[0].start * n, part[0].stop * n)
+        view = distance[tuple(part)]
+        np.minimum(view, solid.distance(*canvas.grid.points(window)), out=view)
+    footprint = canvas.grid.footprint_mm
+    outside, inside = coverage(distance, footprint), coverage(distance + np.float32(stuff.cortex_mm), footprint)
+    cortex = np.float32(materials.bone_hu(stuff.cortex_mg, 0.0, kev))
+    inner = np.float32(materials.bone_hu(stuff.inner_mg, stuff.fat_fraction, kev))
+    share = canvas.blend(whole, outside, (outside - inside) * cortex + inside * inner)
+    canvas.structures[whole][share >= 0.5] = structure
+
+
+def rib_pair(spine: Spine, trunk: Trunk, level: str) -> list[list[Capsule]]:
+    """Left and right rib: head at the body's back corner, over the transverse process, then in the wall."""
+    body = spine.body(level)
+    end_angle, drop = _RIB_END[level]
+    ribs = []
+    for side in (-1.0, 1.0):
+        head = body.frame.to_world([side * (0.5 * body.width + 1.0), 0.40 * body.depth, 0.30 * body.height])
+        neck = body.frame.to_world([side * (0.5 * body.width + 19.0), 0.5 * body.depth + 19.0, 0.25 * body.height])
+        angles = np.arange(62.0, end_angle - 1.0, -6.0)
+        share = (angles[0] - angles + 8.0) / (62.0 - min(end_angle, 0.0) + 8.0)
+        full = drop if end_angle <= 0 else drop * 1.15
+        points = [head, neck]
+        for angle, part in zip(angles, share):
+            z = neck[2] - full * np.sin(0.5 * np.pi * min(part * 1.05, 1.0)) - 3.0
+            point = trunk.wall_point(angle, z, 6.0)
+            points.append(np.array([side * point[0], point[1], z]))
+        thin = np.linspace(1.0, 0.8, len(points))
+        ribs.append(
+            [
+                Capsule(LPS_FRAME, tuple(p), tuple(q), 3.4 * t, 3.4 * t, 1.8)
+                for p, q, t in zip(points[:-1], points[1:], thin)
+            ]
+        )
+    return ribs
+
+
+def sacrum(spine: Spine) -> list[Solid]:
+    """S1 body, four more segments curving down and back, and the alae towards the pelvis."""
+    f, s = spine.sacral_frame, spine.size
+    solids: list[Solid] = [BodyShape(f, 50.0 * s, 33.0 * s, 30.0 * s, flare=-0.05, cup=1.0, wedge=0.15, hollow=0.05)]
+    column = [(0, 3, -12, 17), (0, 7, -32, 14), (0, 9, -54, 12), (0, 4, -74, 10), (0, -10, -92, 7), (0, -30, -108, 4)]
+    for (x0, y0, z0, r0), (x1, y1, z1, r1) in pairwise(column):
+        solids.append(Capsule(f, (x0 * s, y0 * s, z0 * s), (x1 * s, y1 * s, z1 * s), r0 * s, r1 * s))
+    for side in (-1.0, 1.0):
+        for a, b, ra, rb in (
+            ((12, 4, -4), (44, 14, -10), 14, 13),
+            ((12, 6, -22), (44, 16, -26), 13, 12),
+            ((10, 8, -42), (36, 14, -46), 11, 10),
+            ((8, 6, -62), (26, 8, -64), 9, 7),
+            ((6, 0, -78), (18, 0, -80), 7, 5),
+        ):
+            solids.append(
+                Capsule(
+                    f,
+                    (side * a[0] * s, a[1] * s, a[2] * s),
+                    (side * b[0] * s, b[1] * s, b[2] * s),
+                    ra * s,
+                    rb * s,
+                    1.25,
+                )
+            )
+        solids.append(
+            Capsule(f, (side * 20.0 * s, 26.0 * s, 8.0 * s), (side * 14.0 * s, 30.0 * s, -60.0 * s), 5.0, 4.0)
+        )
+    solids.append(Capsule(f, (0.0, 36.0 * s, 0.0), (0.0, 30.0 * s, -62.0 * s), 5.0, 4.0))
+    return solids
+
+
+def pelvis(spine: Spine) -> list[list[Solid]]:
+    """Left and right wing: a fan of plates from above the hip to a thick crest, and the sacroiliac part."""
+    origin, s = spine.sacral_frame.origin, spine.size
+    crest = np.array(
+        [
+            [44, 50, -40],
+            [47, 52, -8],
+            [59, 50, 20],
+            [76, 44, 42],
+            [98, 22, 54],
+            [118, -6, 52],
+            [129, -32, 36],
+            [129, -52, 12],
+            [122, -62, -14],
+        ],
+        float,
+    )
+    hub = np.array([88.0, -10.0, -78.0])
+    wings = []
+    for side in (-1.0, 1.0):
+        flip = np.array([side, 1.0, 1.0]) * s
+        rim, base = origin + crest * flip, origin + hub * flip
+        solids: list[Solid] = [Plate(np.array([base, p, q]), 2.8) for p, q in pairwise(rim)]
+        solids += [Capsule(LPS_FRAME, tuple(p), tuple(q), 6.0, 6.0, 1.1) for p, q in pairwise(rim)]
+        solids.append(Capsule(LPS_FRAME, tuple(origin + np.array([54, 36, -22]) * flip), tuple(base), 10.0, 14.0, 1.2))
+        solids.append(
+            Capsule(
+                LPS_FRAME,
+                tuple(origin + np.array([52, 46, 4]) * flip),
+                tuple(origin + np.array([52, 44, -42]) * flip),
+                8.0,
+                8.0,
+            )
+        )
+        solids.append(Capsule(LPS_FRAME, tuple(rim[-1]), tuple(base), 6.0, 14.0, 1.0))
+        solids.append(Capsule(LPS_FRAME, tuple(base), tuple(base + np.array([4.0, -4.0, -45.0]) * flip), 20.0, 26.0))
+        wings.append(solids)
+    return wings
+
+
+def paint_skeleton(
+    canvas: Canvas, spine: Spine, trunk: Trunk, levels: Sequence[str], inner_mg: float, fat_fraction: float, kev: float
+) -> None:
+    """Pelvis, sacrum, ribs and arches of the named levels; `inner_mg`, the mineral of L1, scales them all."""
+    for wing in pelvis(spine):
+        paint_bone(canvas, wing, BoneStuff(1.1, 950.0, 0.7 * inner_mg, fat_fraction), kev, PELVIS)
+    for level in levels:
+        if level not in _RIB_END:
+            continue
+        for rib in rib_pair(spine, trunk, level):
+            paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), kev, RIBS)
+    paint_bone(canvas, sacrum(spine), BoneStuff(0.7, 900.0, 0.85 * inner_mg, fat_fraction), kev, SACRUM)
+    for level in levels:
+        paint_bone(canvas, spine.arches(level), BoneStuff(1.1, 1000.0, 1.1 * inner_mg, fat_fraction), kev, POSTERIOR)
