@@ -1,0 +1,52 @@
+"""What the panel says: how far a run is, and the patient line with every reason to doubt or withhold it."""
+
+from __future__ import annotations
+
+import html
+
+from .report import words
+
+_SOURCES = {"roi": "mean of the ROIs", "network": "mean of the network's estimates"}
+
+#: Each stage of the pipeline in words, and the part of the whole run that it takes on a CPU, in per cent.
+_STAGES = {
+    "loading": ("Loading the scan…", 0, 3),
+    "segmentation": ("Finding the vertebrae…", 3, 70),
+    "roi": ("Placing the regions of interest…", 70, 80),
+    "calibration": ("Calibrating…", 80, 85),
+    "measurement": ("Measuring bone density…", 85, 95),
+    "assessment": ("Assessing…", 95, 96),
+    "report": ("Writing the report…", 96, 100),
+}
+
+
+def overall_progress(event: dict) -> tuple[str, int]:
+    """The stage in words and the per cent of the whole run, from a progress event of the worker."""
+    text, start, end = _STAGES[event["stage"]]
+    return text, round(start + (end - start) * event["fraction"])
+
+
+def density_unit(document: dict) -> str:
+    """mg/cm³ of the reference material's equivalent ("mg/cm³ CaHA-eq"), plain mg/cm³ without a calibration."""
+    return words.unit(document) + ("-eq" if document["calibration"]["material"] else "")
+
+
+def patient_summary(document: dict) -> str:
+    """HTML that Qt's rich text understands, from the content of measurement.json."""
+    patient = document["patient"]
+    category = words.CATEGORIES[patient["category"]]
+    lines = [f"<b>{category}</b>"]
+    if "vbmd_mg_cm3" in patient:
+        value = f"{words.number(patient['vbmd_mg_cm3'])} {density_unit(document)}"
+        lines = [f"<b>{value}: {category}</b>", f"{', '.join(patient['levels'])}, {_SOURCES[patient['vbmd_source']]}"]
+    if patient["category"] != "withheld":
+        lines.append(f"Limits: {words.limits(document)}")
+    if document["calibration"]["source"] != "none":
+        lines.append(f"Calibration: {html.escape(words.calibration(document))}")
+    items = "".join(f"<li>{html.escape(_reason(reason))}</li>" for reason in words.reasons(document))
+    return "<br>".join(lines) + (f'<ul style="margin: 6px 0px 6px -24px">{items}</ul>' if items else "")
+
+
+def _reason(reason: words.Reason) -> str:
+    where = "Refused" if reason.refusal else ", ".join(reason.levels)
+    return f"{where}: {reason.message}" if where else reason.message

@@ -1,0 +1,113 @@
+"""The pipeline in a child process: one JSON request per line on stdin, JSON events on stdout, logs on stderr.
+
+    {"command": "measure", "scan": PATH, "output": DIR, "settings": {...}}
+    {"event": "ready", "version": "0.1.0"}
+    {"event": "progress", "stage": "segmentation", "fraction": 0.4}
+    {"event": "done", "status": 0, "files": ["measurement.json", ...]}
+    {"event": "error", "code": "TORCH_MISSING", "message": "PyTorch is not installed. ..."}
+
+``status`` is 0 (measured) or 3 (refused; the reasons are in measurement.json). Every request ends with one done or one
+error; ``code`` is null for what has no code. The process ends with its stdin. Start it with ``python -m VertebralBMDLib.worker``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from . import __version__
+from .quality import MESSAGES, Code, Refused
+
+if TYPE_CHECKING:
+    from .pipeline import Settings
+
+
+def settings_to_json(settings: Settings) -> dict:
+    """``settings`` as JSON knows it: paths as text, tuples as lists, refusal codes by name."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values["levels"] = list(settings.levels)
+    values["allow"] = sorted(code.value for code in settings.allow)
+    for name in ("bodies", "roi"):
+        values[name] = None if values[name] is None else str(values[name])
+    if settings.level_at is not None:
+        values["level_at"] = [settings.level_at[0], list(settings.level_at[1])]
+    return values
+
+
+def settings_from_json(values: dict) -> Settings:
+    """The Settings that ``settings_to_json`` wrote; what is missing keeps its default. Raises ValueError for an unknown name."""
+    from .pipeline import Settings
+
+    unknown = set(values) - {field.name for field in fields(Settings)}
+    if unknown:
+        raise ValueError(f"Unknown settings: {', '.join(sorted(unknown))}.")
+    values = dict(values)
+    if "levels" in values:
+        values["levels"] = tuple(values["levels"])
+    if "allow" in values:
+        values["allow"] = frozenset(Code(code) for code in values["allow"])
+    for name in ("bodies", "roi"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name])
+    if values.get("level_at") is not None:
+        level, point = values["level_at"]
+        values["level_at"] = (level, tuple(float(x) for x in point))
+    return Settings(**values)
+
+
+def serve(requests: TextIO, answers: TextIO) -> None:
+    """Answer every line of ``requests`` on ``answers`` until there are no more."""
+
+    def answer(event: str, **content) -> None:
+        answers.write(json.dumps(dict(event=event, **content), ensure_ascii=False) + "\n")
+        answers.flush()
+
+    answer("ready", version=__version__)
+    for line in requests:
+        if not line.strip():
+            continue
+        try:
+            answer("done", **_measured(json.loads(line), lambda stage, fraction: answer("progress", stage=stage, fraction=round(fraction, 4))))
+        except Refused as refusal:
+            answer("error", code=refusal.code.value, message=str(MESSAGES[refusal.code]))
+        except MemoryError:
+            answer("error", code=None, message="There is not enough memory for this scan. Close other programs and try again.")
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            answer("error", code=None, message=f"The measurement failed unexpectedly ({type(error).__name__}: {error}).")
+
+
+def _measured(request: dict, progress: Callable[[str, float], None]) -> dict:
+    """Carry out one request; the content of its done event."""
+    if request.get("command") != "measure":
+        raise ValueError(f"unknown command {request.get('command')!r}")
+    from .run import measure_to_folder
+
+    output = Path(request["output"])
+    status = measure_to_folder(Path(request["scan"]), output, settings_from_json(request.get("settings", {})), progress, scene=False)
+    return dict(status=status, files=sorted(path.name for path in output.iterdir()))
+
+
+def main() -> None:
+    """Keep stdin and stdout for the protocol alone: stray prints, also those of compiled code, go to stderr."""
+    requests, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        serve(requests, answers)
+    except BrokenPipeError:
+        # The program that asked is gone, so nobody needs the answer.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
