@@ -1,0 +1,1 @@
+"""What a reader gets: measurement.json, measurements.csv, overview.png, report.html and the label maps."""

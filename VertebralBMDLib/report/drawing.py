@@ -1,0 +1,128 @@
+"""How one plane and the result are drawn: bone window, outlines, level names, rods, text."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from . import words
+from .planes import Plane
+
+BACKGROUND = "#101214"
+_BODY, _MEASURED, _ROI, _ROD = "#7d9cc0", "#4fc3f7", "#ffb000", "#7dff8a"
+_INK, _DIM, _WARN = "#f2f2f2", "#a9b0b7", "#ffb74d"
+_LOWEST_HU, _HIGHEST_HU = -250, 950
+_LINE_CHARACTERS, _LAST_LINE = 60, 0.03
+
+#: Flags that put a question mark behind every level name.
+_UNSURE_LEVELS = {"LEVEL_UNCERTAIN", "TRANSITIONAL_ANATOMY"}
+
+
+def draw(axes, plane: Plane, title: str, document: dict) -> None:
+    """The picture in true proportions, outlines of the bodies (dashed when cut off) and of the ROI, sides and a scale bar."""
+    left, right, bottom, top = plane.extent_mm
+    origin = "lower" if bottom < top else "upper"
+    axes.imshow(plane.hu, cmap="gray", vmin=_LOWEST_HU, vmax=_HIGHEST_HU, extent=plane.extent_mm, origin=origin, interpolation="bilinear")
+    for vertebra in document["vertebrae"]:
+        measured = "roi_mean_hu" in vertebra
+        style = dict(
+            colors=_MEASURED if measured else _BODY, linewidths=1.1 if measured else 0.8, linestyles="solid" if vertebra["complete"] else "dashed"
+        )
+        _outline(axes, plane, plane.labels == vertebra["label"], **style)
+        _outline(axes, plane, plane.roi == vertebra["label"], colors=_ROI, linewidths=1.1)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    axes.set_axis_off()
+    _write(axes, 0, 1, title + " ", size=8, va="bottom", color=_DIM, clip_on=False)
+    _write(axes, 0.015, 0.5, plane.left, size=7, va="center", color=_DIM)
+    _write(axes, 0.985, 0.5, plane.right, size=7, va="center", ha="right", color=_DIM)
+    _scale_bar(axes, plane)
+
+
+def name_levels(axes, plane: Plane, document: dict) -> None:
+    """Each level's name beside its body; with a question mark where the levels are uncertain."""
+    patient = document["patient"]
+    doubt = "?" if _UNSURE_LEVELS & {*patient["flags"], *patient["refusals"]} else ""
+    columns, rows = plane.axes_mm
+    for vertebra in document["vertebrae"]:
+        inside = plane.labels == vertebra["label"]
+        if inside.any():
+            x = columns[np.flatnonzero(inside.any(axis=0))[0]] - 3
+            y = rows[np.flatnonzero(inside.any(axis=1))].mean()
+            color = _MEASURED if "roi_mean_hu" in vertebra else _INK
+            _write(axes, x, y, vertebra["level"] + doubt, size=8, va="center", ha="right", color=color, transform=axes.transData)
+
+
+def circle_rods(axes, rods: list[tuple[np.ndarray, dict]]) -> None:
+    """A circle around each rod with its name; ``rods``: position in the volume's mm and the document's entry."""
+    from matplotlib.patches import Circle
+
+    for position, rod in rods:
+        x, y = position[:2]
+        axes.add_patch(Circle((x, y), rod["radius_mm"], fill=False, edgecolor=_ROD, linewidth=0.9))
+        _write(axes, x, y - 1.6 * rod["radius_mm"], rod["id"], size=6, va="bottom", ha="center", color=_ROD, transform=axes.transData)
+
+
+def write_result(figure, document: dict, left: float) -> None:
+    """The text column from the fraction ``left`` of the figure's width: value, levels, calibration, reasons to doubt."""
+    height_points = 72 * figure.get_size_inches()[1]
+    y = 0.975
+    for text, size, color, weight in _result_lines(document):
+        for line in textwrap.wrap(text, int(_LINE_CHARACTERS * 7.5 / size)) or [""]:
+            if y < _LAST_LINE:
+                return
+            if y < _LAST_LINE + 2 * 1.32 * size / height_points:
+                line = "More in report.html."
+                y, color, weight = _LAST_LINE, _DIM, "normal"
+            figure.text(left, y, line, fontsize=size, color=color, fontweight=weight, va="top")
+            y -= 1.32 * size / height_points
+
+
+def _result_lines(document: dict) -> list[tuple[str, float, str, str]]:
+    """(text, size in points, colour, weight) from top to bottom."""
+    patient, unit = document["patient"], words.unit(document)
+    lines = [
+        (f"VertebralBMD {document['software']['version']}", 9, _DIM, "normal"),
+        (words.RESEARCH_USE, 7, _WARN, "normal"),
+        ("", 6, _DIM, "normal"),
+    ]
+    if "vbmd_mg_cm3" in patient:
+        lines.append((f"{words.number(patient['vbmd_mg_cm3'])} {unit}", 15, _INK, "bold"))
+    lines.append((f"{words.SYMBOLS[patient['category']]} {words.CATEGORIES[patient['category']]}", 12, _INK, "bold"))
+    if words.measured(document):
+        meaning = "Mean of" if "vbmd_mg_cm3" in patient else "Measured:"
+        lines.append((f"{meaning} {', '.join(patient['levels'])}", 7.5, _DIM, "normal"))
+    lines.append(("", 6, _DIM, "normal"))
+    for vertebra in words.measured(document):
+        network = f" (network {words.number(vertebra['vbmd_network_mg_cm3'])})" if "vbmd_network_mg_cm3" in vertebra else ""
+        density = f"{words.number(vertebra['vbmd_roi_mg_cm3'])}{network} mg/cm³   " if "vbmd_roi_mg_cm3" in vertebra else ""
+        hu = f"{words.number(vertebra['roi_mean_hu'])} ± {words.number(vertebra['roi_sd_hu'])} HU"
+        lines.append((f"{vertebra['level']}   {density}{hu}", 8, _MEASURED, "normal"))
+    lines += [("", 6, _DIM, "normal"), (f"Calibration: {words.calibration(document)}", 7.5, _DIM, "normal"), ("", 6, _DIM, "normal")]
+    for reason in words.reasons(document):
+        where = f" ({', '.join(reason.levels)})" if reason.levels else ""
+        lines.append((("Refused: " if reason.refusal else "") + reason.code + where, 8, _WARN, "bold"))
+        lines.append((reason.message, 7.5, _INK, "normal"))
+    return lines
+
+
+def _outline(axes, plane: Plane, mask: np.ndarray, **style) -> None:
+    if mask.any() and not mask.all():
+        axes.contour(*plane.axes_mm, mask.astype(np.float32), levels=[0.5], **style)
+
+
+def _scale_bar(axes, plane: Plane) -> None:
+    left, right, bottom, top = plane.extent_mm
+    length = 50 if right - left > 2.5 * 50 else 20
+    y = bottom + 0.025 * (top - bottom)
+    end = right - 0.04 * (right - left)
+    axes.plot([end - length, end], [y, y], color=_INK, linewidth=1.6, solid_capstyle="butt")
+    _write(axes, end - length / 2, y + 0.012 * (top - bottom), f"{length} mm", size=6, ha="center", va="bottom", transform=axes.transData)
+
+
+def _write(axes, x: float, y: float, text: str, size: float, **style) -> None:
+    """Text with a dark rim, in fractions of the axes unless ``transform`` says otherwise."""
+    from matplotlib.patheffects import withStroke
+
+    style = dict(color=_INK, transform=axes.transAxes, clip_on=True) | style
+    axes.text(x, y, text, fontsize=size, path_effects=[withStroke(linewidth=1.8, foreground="black")], **style)
