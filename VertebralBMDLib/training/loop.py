@@ -1,0 +1,72 @@
+"""One training loop for every network: restartable, logged, with a cosine learning rate."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+_CHECKPOINT_STEPS = 100
+
+
+def fit(
+    model: torch.nn.Module,
+    batches: Iterator[dict],
+    loss: Callable[[torch.nn.Module, dict], torch.Tensor],
+    folder: Path,
+    steps: int,
+    learning_rate: float = 2e-3,
+) -> torch.nn.Module:
+    """Train ``model`` for ``steps`` batches and return it in evaluation mode.
+
+    A checkpoint is written to ``folder`` every 100 steps, and training resumes from it; the loss goes to
+    ``folder/log.jsonl``. ``loss(model, batch)`` returns a scalar.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    checkpoint = folder / "checkpoint.pt"
+    start = _resume(checkpoint, model, optimiser, schedule)
+    model.train()
+    total, since = 0.0, time.monotonic()
+    for step in range(start + 1, steps + 1):
+        optimiser.zero_grad(set_to_none=True)
+        value = loss(model, next(batches))
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        total += float(value.detach())
+        if step % _CHECKPOINT_STEPS == 0 or step == steps:
+            count = step % _CHECKPOINT_STEPS or _CHECKPOINT_STEPS
+            _record(folder / "log.jsonl", step, steps, total / count, time.monotonic() - since)
+            _save(checkpoint, step, model, optimiser, schedule)
+            total, since = 0.0, time.monotonic()
+    return model.eval()
+
+
+def _resume(checkpoint: Path, model, optimiser, schedule) -> int:
+    if not checkpoint.exists():
+        return 0
+    state = torch.load(checkpoint, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return state["step"]
+
+
+def _save(checkpoint: Path, step: int, model, optimiser, schedule) -> None:
+    state = {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    temporary = checkpoint.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(checkpoint)
+
+
+def _record(path: Path, step: int, steps: int, mean_loss: float, seconds: float) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"step": step, "loss": round(mean_loss, 5), "seconds": round(seconds, 1)}) + "\n")
+    logging.getLogger(__name__).info("step %d of %d: loss %.4f", step, steps, mean_loss)
