@@ -7,8 +7,8 @@ LABELS: dict[str, int] = {f"T{n}": 7 + n for n in range(1, 13)} | {f"L{n}": 19 +
 
 LEVELS: dict[int, str] = {label: level for level, label in LABELS.items()}
 
-#: Levels of a spine without transitional anatomy, cranial to caudal.
-REGULAR_LEVELS: tuple[str, ...] = tuple(f"T{n}" for n in range(1, 13)) + tuple(f"L{n}" for n in range(1, 6))
+#: Levels in their order from cranial to caudal: T1 to T12, L1 to L5, and L6 where there is one.
+COLUMN: tuple[str, ...] = tuple(f"T{n}" for n in range(1, 13)) + tuple(f"L{n}" for n in range(1, 7))
 
 #: SNOMED CT identifiers of the vertebrae that carry one in 3D Slicer's and TotalSegmentator's terminology.
 SNOMED: dict[str, str] = {
@@ -29,12 +29,6 @@ def label_of(level: str) -> int:
         return LABELS[level]
     except KeyError:
         raise ValueError(f"Unknown vertebral level {level!r}; use one of {', '.join(LABELS)}.") from None
-
-
-def shifted(level: str, steps: int) -> str | None:
-    """The level ``steps`` places caudal to ``level`` (negative: cranial) in a regular spine, or None beyond T1 or L5."""
-    index = REGULAR_LEVELS.index(level) + steps
-    return REGULAR_LEVELS[index] if 0 <= index < len(REGULAR_LEVELS) else None
 
 
 def is_lumbar(level: str) -> bool:

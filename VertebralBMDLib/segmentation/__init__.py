@@ -1,0 +1,1 @@
+"""Segmentation engines and the naming of vertebral levels."""

@@ -1,0 +1,53 @@
+"""What a segmentation engine returns: labelled vertebral bodies on the scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import SimpleITK as sitk
+
+from ..network.models import Model
+from ..quality import Code
+from ..scan import Scan
+
+#: Called with the fraction of the stage that is done (0 to 1).
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebral body. ``centroid_lps_mm`` in the scan's physical space; ``level_confidence`` from 0 to 1."""
+
+    level: str
+    label: int
+    centroid_lps_mm: tuple[float, float, float]
+    level_confidence: float
+    complete: bool
+    volume_cm3: float
+    flags: tuple[Code, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vertebrae:
+    """``label_map``: uint8 image of body labels (VerSe numbers) on the scan's grid; ``bodies`` from cranial to caudal."""
+
+    label_map: sitk.Image
+    bodies: tuple[Vertebra, ...]
+    engine: str
+    models: tuple[Model, ...] = ()
+    flags: tuple[Code, ...] = ()
+
+    def get(self, level: str) -> Vertebra | None:
+        """The body of ``level``, or None."""
+        return next((body for body in self.bodies if body.level == level), None)
+
+
+class Engine(Protocol):
+    """A way to find vertebral bodies."""
+
+    name: str
+
+    def segment(self, scan: Scan, progress: Progress) -> Vertebrae:
+        """Bodies with their levels. Raises Refused (NO_VERTEBRAE, MODEL_DAMAGED, TORCH_MISSING, LABEL_MAP_UNUSABLE)."""
