@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,9 @@ _TAGS = [
     "ConvolutionKernel", "SliceThickness", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "TableHeight",
     "ReconstructionDiameter", "Rows", "Columns", "NumberOfFrames", "RescaleIntercept",
 ]  # fmt: skip
+
+#: Without these a slice has no place in a volume.
+_NEEDED_TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
 
 #: Largest difference between slice steps, in mm and as a fraction of the step, that still counts as even.
 _STEP_TOLERANCE_MM, _STEP_TOLERANCE_FRACTION = 0.1, 0.05
@@ -65,12 +72,32 @@ def read_acquisition(path: str | Path) -> Acquisition:
 
 def _load_file(path: Path, allow: frozenset[Code]) -> Scan:
     try:
+        _check_nifti_is_whole(path)
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         text = str(error)
         code = Code.SHEARED if "orthonormal" in text or "Bad direction" in text else Code.UNREADABLE
         raise Refused(code) from error
     return checked(image, acquisition_in(image), allow)
+
+
+def _check_nifti_is_whole(path: Path) -> None:
+    """Raise Refused(UNREADABLE) for a NIfTI-1 file that ends too early, which ITK would fill with 0 HU without a word."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+            header = stream.read(112)
+            length = len(header) + sum(len(chunk) for chunk in iter(lambda: stream.read(1 << 24), b""))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise Refused(Code.UNREADABLE, "the file ends too early or is damaged") from error
+    order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+    if len(header) < 112 or header[:4] != struct.pack(order + "i", 348):
+        return
+    dimensions = struct.unpack(order + "8h", header[40:56])
+    bits, offset = struct.unpack(order + "h", header[72:74])[0], struct.unpack(order + "f", header[108:112])[0]
+    if length < offset + math.prod(dimensions[1 : 1 + dimensions[0]]) * bits // 8:
+        raise Refused(Code.UNREADABLE, "the file ends too early")
 
 
 def _is_dicom(path: Path) -> bool:
@@ -96,7 +123,11 @@ def _ct_series(folder: Path) -> dict[str, list[_Slice]]:
         except (pydicom.errors.InvalidDicomError, OSError, EOFError):
             continue
         modalities.add(str(header.get("Modality", "?")))
-        if header.get("Modality") == "CT" and "LOCALIZER" not in header.get("ImageType", ()) and "ImagePositionPatient" in header:
+        if (
+            header.get("Modality") == "CT"
+            and "LOCALIZER" not in header.get("ImageType", ())
+            and all(header.get(tag) for tag in _NEEDED_TAGS)
+        ):
             series.setdefault(str(header.SeriesInstanceUID), []).append(_Slice(path, header))
     if series:
         return series
@@ -135,7 +166,10 @@ def _ordered(slices: list[_Slice]) -> list[_Slice]:
     if len(slices) < 3:
         raise Refused(Code.TOO_FEW_SLICES, f"{len(slices)} slices")
     orientation = slices[0].orientation
-    if any(np.abs(s.orientation - orientation).max() > 1e-3 for s in slices) or len({(s.header.Rows, s.header.Columns) for s in slices}) > 1:
+    if (
+        any(np.abs(s.orientation - orientation).max() > 1e-3 for s in slices)
+        or len({(s.header.Rows, s.header.Columns) for s in slices}) > 1
+    ):
         raise Refused(Code.MIXED_ORIENTATION)
     normal = np.cross(orientation[:3], orientation[3:])
     ordered = sorted(slices, key=lambda s: float(s.position @ normal))

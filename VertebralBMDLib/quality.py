@@ -75,42 +75,112 @@ MESSAGES: dict[Code, Message] = {
     Code.UNREADABLE: Message("The scan could not be read.", "Give a DICOM folder, NIfTI, NRRD or MetaImage file that 3D Slicer can open."),
     Code.NO_CT_SERIES: Message("The folder holds no CT series of three or more slices.", "Point to the folder of an axial CT series."),
     Code.SEVERAL_SERIES: Message("The folder holds several CT series and none was chosen.", "Choose one with --series UID."),
-    Code.SERIES_NOT_FOUND: Message("The requested series is not in this folder.", "Choose one of the series that are listed, with --series UID."),
+    Code.SERIES_NOT_FOUND: Message(
+        "The requested series is not in this folder.", "Choose one of the series that are listed, with --series UID."
+    ),
     Code.NOT_CT: Message("The image is not a CT.", "Bone density can be measured on CT only; choose a CT series."),
-    Code.NOT_3D: Message("The image is not a single three-dimensional scalar volume.", "Give one 3D volume, not a projection, a colour image or a time series."),
+    Code.NOT_3D: Message(
+        "The image is not a single three-dimensional scalar volume.",
+        "Give one 3D volume, not a projection, a colour image or a time series.",
+    ),
     Code.NOT_HU: Message("The voxel values are not Hounsfield units.", "Export the scan with its rescale slope and intercept applied."),
     Code.TOO_FEW_SLICES: Message("The scan has fewer than three slices.", "Choose the axial volume, not a localiser or a single slice."),
-    Code.IRREGULAR_SPACING: Message("The slices are not evenly spaced: some are missing, doubled or shifted.", "Export the complete series again, one phase and one reconstruction only."),
-    Code.MIXED_ORIENTATION: Message("The slices of this series do not share one orientation.", "Separate the reformats and choose one series."),
-    Code.SHEARED: Message("The slice axes are not perpendicular (gantry tilt or shear).", "Resample the scan to a rectangular grid first, for example by hardening its transform in 3D Slicer."),
-    Code.NONLINEAR_TRANSFORM: Message("The volume is under a non-linear transform.", "Harden the transform on a copy of the volume and measure the copy."),
-    Code.NO_VERTEBRAE: Message("No vertebral body was found in the scan.", "Check that the scan covers the lumbar spine, or give your own segmentation with --bodies."),
-    Code.LEVEL_NOT_FOUND: Message("A level to be measured is not in the scan.", "Use a scan that covers L1 and L2, or choose other levels with --levels."),
-    Code.LEVEL_UNCERTAIN: Message("The names of the vertebral levels are uncertain in this scan.", "Look at the overview and confirm or correct them with --level-at L1=x,y,z, or accept them with --allow LEVEL_UNCERTAIN."),
+    Code.IRREGULAR_SPACING: Message(
+        "The slices are not evenly spaced: some are missing, doubled or shifted.",
+        "Export the complete series again, one phase and one reconstruction only.",
+    ),
+    Code.MIXED_ORIENTATION: Message(
+        "The slices of this series do not share one orientation.", "Separate the reformats and choose one series."
+    ),
+    Code.SHEARED: Message(
+        "The slice axes are not perpendicular (gantry tilt or shear).",
+        "Resample the scan to a rectangular grid first, for example by hardening its transform in 3D Slicer.",
+    ),
+    Code.NONLINEAR_TRANSFORM: Message(
+        "The volume is under a non-linear transform.", "Harden the transform on a copy of the volume and measure the copy."
+    ),
+    Code.NO_VERTEBRAE: Message(
+        "No vertebral body was found in the scan.",
+        "Check that the scan covers the lumbar spine, or give your own segmentation with --bodies.",
+    ),
+    Code.LEVEL_NOT_FOUND: Message(
+        "A level to be measured is not in the scan.", "Use a scan that covers L1 and L2, or choose other levels with --levels."
+    ),
+    Code.LEVEL_UNCERTAIN: Message(
+        "The names of the vertebral levels are uncertain in this scan.",
+        "Look at the overview and confirm or correct them with --level-at L1=x,y,z, or accept them with --allow LEVEL_UNCERTAIN.",
+    ),
     Code.LEVEL_SET_BY_USER: Message("The level names were set by the user.", "Nothing to do; this is recorded for the reader."),
-    Code.LEVEL_POINT_OUTSIDE: Message("The point given for the level lies in no vertebral body.", "Give a point inside the body, in LPS millimetres."),
-    Code.TRANSITIONAL_ANATOMY: Message("The number of rib-bearing or lumbar vertebrae is unusual (transitional anatomy).", "Confirm which vertebra is L1 with --level-at L1=x,y,z."),
-    Code.BODY_CUT_OFF: Message("The vertebral body is cut off by the border of the scan and was not measured.", "Use a scan that covers the whole body."),
-    Code.BODY_VOLUME_UNUSUAL: Message("The volume of the vertebral body is outside 8 to 80 cm³.", "Check the segmentation of this body; correct it or exclude the level."),
-    Code.LABEL_MAP_UNUSABLE: Message("The label map of vertebral bodies cannot be used with this scan.", "Give an integer label map on the scan's own grid with VerSe numbers (T1-T12 = 8-19, L1-L6 = 20-25)."),
-    Code.ROI_EMPTY: Message("Nothing is left of this body after the erosion.", "Reduce the erosion margin or check the segmentation of this body."),
-    Code.ROI_SMALL: Message("The trabecular ROI is smaller than 1 cm³ and was not measured.", "Reduce the erosion margin or check the segmentation of this body."),
+    Code.LEVEL_POINT_OUTSIDE: Message(
+        "The point given for the level lies in no vertebral body.", "Give a point inside the body, in LPS millimetres."
+    ),
+    Code.TRANSITIONAL_ANATOMY: Message(
+        "The number of rib-bearing or lumbar vertebrae is unusual (transitional anatomy).",
+        "Confirm which vertebra is L1 with --level-at L1=x,y,z.",
+    ),
+    Code.BODY_CUT_OFF: Message(
+        "The vertebral body is cut off by the border of the scan and was not measured.", "Use a scan that covers the whole body."
+    ),
+    Code.BODY_VOLUME_UNUSUAL: Message(
+        "The volume of the vertebral body is outside 8 to 80 cm³.", "Check the segmentation of this body; correct it or exclude the level."
+    ),
+    Code.LABEL_MAP_UNUSABLE: Message(
+        "The label map of vertebral bodies cannot be used with this scan.",
+        "Give an integer label map on the scan's own grid with VerSe numbers (T1-T12 = 8-19, L1-L6 = 20-25).",
+    ),
+    Code.ROI_EMPTY: Message(
+        "Nothing is left of this body after the erosion.", "Reduce the erosion margin or check the segmentation of this body."
+    ),
+    Code.ROI_SMALL: Message(
+        "The trabecular ROI is smaller than 1 cm³ and was not measured.",
+        "Reduce the erosion margin or check the segmentation of this body.",
+    ),
     Code.ROI_EDITED: Message("The ROI was edited by the user.", "Nothing to do; this is recorded for the reader."),
-    Code.ROI_HETEROGENEOUS: Message("The HU inside the ROI vary by more than 60 HU (standard deviation).", "Look for metastasis, bone island, haemangioma or fracture in the ROI and correct it."),
-    Code.HEIGHT_LOSS: Message("The heights of this body differ by more than 15 %, which suggests a fracture.", "Check the vertebra; leave it out with --levels if it is fractured."),
-    Code.THICK_SLICES: Message("The slices are thicker than 3 mm; the end plates may leak into the ROI.", "Prefer a reconstruction of 3 mm or thinner."),
+    Code.ROI_HETEROGENEOUS: Message(
+        "The HU inside the ROI vary by more than 60 HU (standard deviation).",
+        "Look for metastasis, bone island, haemangioma or fracture in the ROI and correct it.",
+    ),
+    Code.HEIGHT_LOSS: Message(
+        "The heights of this body differ by more than 15 %, which suggests a fracture.",
+        "Check the vertebra; leave it out with --levels if it is fractured.",
+    ),
+    Code.THICK_SLICES: Message(
+        "The slices are thicker than 3 mm; the end plates may leak into the ROI.", "Prefer a reconstruction of 3 mm or thinner."
+    ),
     Code.SHARP_KERNEL: Message("The scan was reconstructed with a sharp kernel.", "Prefer a standard or soft-tissue reconstruction."),
-    Code.CONTRAST: Message("The scan was taken with intravenous contrast, which raises the density of bone marrow.", "Use an unenhanced scan, or accept the bias with --allow CONTRAST."),
-    Code.NOT_CALIBRATED: Message("The scan has no calibration, so mg/cm³ and the diagnostic category are withheld.", "Scan the patient with a calibration phantom in the field of view."),
-    Code.PHANTOM_NOT_FOUND: Message("The requested calibration phantom was not found in the scan.", "Check that the phantom is in the field of view and that its name is right."),
-    Code.CALIBRATION_FAILED: Message("The calibration failed a check and was not used.", "Read the failed check; rescan the phantom or correct its certificate."),
-    Code.CALIBRATION_WARNING: Message("A check of the calibration raised a warning.", "Read the check and judge whether the calibration can be trusted."),
-    Code.ONE_LEVEL_ONLY: Message("Only one vertebra could be measured; the category needs the mean of two and is withheld.", "Use a scan in which two lumbar vertebrae can be measured."),
-    Code.LEVELS_DISAGREE: Message("The vertebrae differ by more than 25 mg/cm³.", "Look for a fracture, a lesion or degeneration in one of them."),
-    Code.LEVELS_OUTSIDE_RULE: Message("The 80 and 120 mg/cm³ limits hold for lumbar vertebrae only; the category is withheld.", "Measure L1 and L2."),
+    Code.CONTRAST: Message(
+        "The scan was taken with intravenous contrast, which raises the density of bone marrow.",
+        "Use an unenhanced scan, or accept the bias with --allow CONTRAST.",
+    ),
+    Code.NOT_CALIBRATED: Message(
+        "The scan has no calibration, so mg/cm³ and the diagnostic category are withheld.",
+        "Scan the patient with a calibration phantom in the field of view.",
+    ),
+    Code.PHANTOM_NOT_FOUND: Message(
+        "The requested calibration phantom was not found in the scan.",
+        "Check that the phantom is in the field of view and that its name is right.",
+    ),
+    Code.CALIBRATION_FAILED: Message(
+        "The calibration failed a check and was not used.", "Read the failed check; rescan the phantom or correct its certificate."
+    ),
+    Code.CALIBRATION_WARNING: Message(
+        "A check of the calibration raised a warning.", "Read the check and judge whether the calibration can be trusted."
+    ),
+    Code.ONE_LEVEL_ONLY: Message(
+        "Only one vertebra could be measured; the category needs the mean of two and is withheld.",
+        "Use a scan in which two lumbar vertebrae can be measured.",
+    ),
+    Code.LEVELS_DISAGREE: Message(
+        "The vertebrae differ by more than 25 mg/cm³.", "Look for a fracture, a lesion or degeneration in one of them."
+    ),
+    Code.LEVELS_OUTSIDE_RULE: Message(
+        "The 80 and 120 mg/cm³ limits hold for lumbar vertebrae only; the category is withheld.", "Measure L1 and L2."
+    ),
     Code.NETWORK_DISAGREES: Message("ROI mean and network differ by more than 20 mg/cm³.", "Check the ROI for cortex, veins or lesions."),
     Code.MODEL_DAMAGED: Message("A bundled model file is missing or its checksum is wrong.", "Reinstall VertebralBMD."),
-    Code.TORCH_MISSING: Message("PyTorch is not installed.", "In 3D Slicer install the PyTorch extension; elsewhere run pip install torch."),
+    Code.TORCH_MISSING: Message(
+        "PyTorch is not installed.", "In 3D Slicer install the PyTorch extension; elsewhere run pip install torch."
+    ),
     Code.DEVICE_FALLBACK: Message("The requested device does not work; the CPU was used instead.", "Run vertebral-bmd doctor to see why."),
 }
 

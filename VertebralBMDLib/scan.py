@@ -78,7 +78,7 @@ class Scan:
 
 
 def checked(image: sitk.Image, acquisition: Acquisition | None = None, allow: frozenset[Code] = frozenset()) -> Scan:
-    """The geometry gate: a Scan, or Refused with NOT_3D, TOO_FEW_SLICES or NOT_HU (the last can be allowed)."""
+    """The geometry gate: a Scan, or Refused with NOT_3D, TOO_FEW_SLICES, SHEARED or NOT_HU (the last can be allowed)."""
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -86,6 +86,9 @@ def checked(image: sitk.Image, acquisition: Acquisition | None = None, allow: fr
     size = image.GetSize()
     if min(size) < 3:
         raise Refused(Code.TOO_FEW_SLICES, "size " + " x ".join(map(str, size)))
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
+        raise Refused(Code.SHEARED)
     if image.GetPixelID() not in (sitk.sitkInt16, sitk.sitkFloat32):
         image = sitk.Cast(image, sitk.sitkFloat32)
     scan = Scan(image, acquisition or Acquisition())

@@ -73,7 +73,9 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         if not line.strip():
             continue
         try:
-            answer("done", **_measured(json.loads(line), lambda stage, fraction: answer("progress", stage=stage, fraction=round(fraction, 4))))
+            answer(
+                "done", **_measured(json.loads(line), lambda stage, fraction: answer("progress", stage=stage, fraction=round(fraction, 4)))
+            )
         except Refused as refusal:
             answer("error", code=refusal.code.value, message=str(MESSAGES[refusal.code]))
         except MemoryError:

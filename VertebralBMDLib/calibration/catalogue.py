@@ -38,11 +38,21 @@ def load_phantom(name: str) -> Phantom:
         entry = json.loads(path.read_text(encoding="utf-8"))
         rods = tuple(Rod(rod["id"], float(rod["density_mg_cm3"]), rod.get("water_mg_cm3")) for rod in entry["rods"])
         geometry = entry["geometry"]
-        phantom = Phantom(entry["name"], entry["title"], entry["material"], entry["use"], rods, float(geometry["rod_diameter_mm"]), float(geometry["rod_spacing_mm"]))
+        phantom = Phantom(
+            entry["name"],
+            entry["title"],
+            entry["material"],
+            entry["use"],
+            rods,
+            float(geometry["rod_diameter_mm"]),
+            float(geometry["rod_spacing_mm"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"phantom file {path.name} is not of the form vertebral-bmd/phantom/1: {error!r}") from error
     if phantom.material not in ("K2HPO4", "CaHA"):
         raise ValueError(f"phantom file {path.name}: material must be K2HPO4 or CaHA, not {phantom.material!r}")
     if len({rod.id for rod in rods}) < len(rods):
         raise ValueError(f"phantom file {path.name}: two rods have the same id")
+    if len({rod.density_mg_cm3 for rod in rods}) < 2:
+        raise ValueError(f"phantom file {path.name}: a line needs two rods of different density")
     return phantom

@@ -114,15 +114,29 @@ def line_checks(slope: float, intercept: float, kvp: float | None = None) -> tup
         message = f"A slope of {slope:.3f} looks like HU per mg/cm³: the line is inverted. Fit density on HU, not HU on density."
         slope_check = Check("SLOPE_INVERTED", "fail", slope, "at most 1.15 mg/cm³ per HU", message)
     elif slope < 0.35:
-        slope_check = Check("SLOPE", "fail", slope, "at least 0.35 mg/cm³ per HU", "The slope is physically implausible; check rods and certificate.")
+        slope_check = Check(
+            "SLOPE", "fail", slope, "at least 0.35 mg/cm³ per HU", "The slope is physically implausible; check rods and certificate."
+        )
     else:
         low, high = _SLOPE_BANDS.get(round(kvp) if kvp else 120, (0.35, 1.15))
         status = "pass" if low <= slope <= high else "warn"
         voltage = f"{kvp:.0f} kVp" if kvp else "120 kVp, assumed because the header gives none"
-        slope_check = Check("SLOPE", status, slope, f"{low} to {high} at {voltage}", "The slope agrees with the tube voltage." if status == "pass" else "The slope is unusual for this tube voltage; check rods and certificate.")
+        slope_check = Check(
+            "SLOPE",
+            status,
+            slope,
+            f"{low} to {high} at {voltage}",
+            "The slope agrees with the tube voltage."
+            if status == "pass"
+            else "The slope is unusual for this tube voltage; check rods and certificate.",
+        )
     size = abs(intercept)
     status = "pass" if size <= 15 else "warn" if size <= 40 else "fail"
-    message = "The intercept is plausible." if status == "pass" else "Water does not read near zero; check the rods and the scanner's water calibration."
+    message = (
+        "The intercept is plausible."
+        if status == "pass"
+        else "Water does not read near zero; check the rods and the scanner's water calibration."
+    )
     return slope_check, Check("INTERCEPT", status, intercept, "within ±15, at most ±40 mg/cm³", message)
 
 
@@ -135,6 +149,18 @@ def rod_checks(count: int, r_squared: float | None, rmse: float | None, largest_
     good, bad = (0.01 * largest_density, 0.02 * largest_density) if wide else (3.0, 6.0)
     rmse_status = "pass" if rmse <= good else "warn" if rmse <= bad else "fail"
     return (
-        Check("R_SQUARED", r_status, r_squared, "at least 0.998, fails below 0.990", "Rods and line agree." if r_status == "pass" else "The rods do not lie on one line; check their order and the certificate."),
-        Check("RMSE", rmse_status, rmse, f"at most {good:.1f}, fails above {bad:.1f} mg/cm³", "Residuals are small." if rmse_status == "pass" else "Residuals are large; check artefacts in the rods and the certificate."),
+        Check(
+            "R_SQUARED",
+            r_status,
+            r_squared,
+            "at least 0.998, fails below 0.990",
+            "Rods and line agree." if r_status == "pass" else "The rods do not lie on one line; check their order and the certificate.",
+        ),
+        Check(
+            "RMSE",
+            rmse_status,
+            rmse,
+            f"at most {good:.1f}, fails above {bad:.1f} mg/cm³",
+            "Residuals are small." if rmse_status == "pass" else "Residuals are large; check artefacts in the rods and the certificate.",
+        ),
     )

@@ -89,7 +89,12 @@ def _discs(hu: np.ndarray) -> list[_Disc]:
         around = signal.fftconvolve(hu, ring, mode="same")
         unevenness = np.sqrt(np.maximum(signal.fftconvolve(hu**2, ring, mode="same") - around**2, 0.0))
         quality = np.abs(mean - around) / (spread + unevenness + 10.0)
-        good = (np.abs(mean - around) > _CONTRAST_HU) & (spread < _EVENNESS_HU) & (quality == ndimage.maximum_filter(quality, 7)) & (quality > 0.5)
+        good = (
+            (np.abs(mean - around) > _CONTRAST_HU)
+            & (spread < _EVENNESS_HU)
+            & (quality == ndimage.maximum_filter(quality, 7))
+            & (quality > 0.5)
+        )
         found += [(quality[y, x], _Disc(np.array([x, y], dtype=float), radius)) for y, x in np.argwhere(good)]
     kept: list[_Disc] = []
     for _quality, disc in sorted(found, key=lambda item: -item[0]):
@@ -123,6 +128,12 @@ def _rows(phantom: Phantom, discs: list[_Disc]):
             spacing = np.linalg.norm(step) / (j - i)
             if abs(spacing / phantom.rod_spacing_mm - 1) <= _SPACING_TOLERANCE:
                 yield [first.centre + step * (k - i) / (j - i) for k in range(count)], radius
+    if count == 2:
+        # One of two rods may read like the body around it, so that a single disc is all there is to see.
+        for disc, side in itertools.product(discs, (-1.0, 1.0)):
+            other = disc.centre + np.array([side * phantom.rod_spacing_mm, 0.0])
+            yield [disc.centre, other], disc.radius
+            yield [other, disc.centre], disc.radius
 
 
 def _score(hu: np.ndarray, discs: list[_Disc], phantom: Phantom, centres: list[np.ndarray], radius: float) -> tuple[int, float] | None:
@@ -136,7 +147,9 @@ def _score(hu: np.ndarray, discs: list[_Disc], phantom: Phantom, centres: list[n
         reading.append(hu[y - reach // 2 : y + reach // 2 + 1, x - reach // 2 : x + reach // 2 + 1].mean())
     if len(np.unique(np.round(reading, 1))) < len(reading):
         return None
-    line = fit([RodReading(rod, value, 0.0, (0.0, 0.0, 0.0), radius) for rod, value in zip(phantom.rods, reading)], phantom.material, phantom.name)
+    line = fit(
+        [RodReading(rod, value, 0.0, (0.0, 0.0, 0.0), radius) for rod, value in zip(phantom.rods, reading)], phantom.material, phantom.name
+    )
     if not 0.35 <= line.slope_mg_cm3_per_hu <= 1.15 or abs(line.intercept_mg_cm3) > _INTERCEPT_MG_CM3:
         return None
     if (line.r_squared is not None and line.r_squared < _R_SQUARED) or not _in_one_body(hu, centres, radius):
@@ -144,7 +157,9 @@ def _score(hu: np.ndarray, discs: list[_Disc], phantom: Phantom, centres: list[n
     explained = [any(np.linalg.norm(disc.centre - centre) < _POSITION_TOLERANCE_MM for disc in discs) for centre in centres]
     # A rod that reads like the body of the phantom is invisible; every other one must be seen.
     background = np.median([value for value, seen in zip(reading, explained) if not seen] or [0.0])
-    if sum(explained) < max(2, len(centres) - 2) or any(not seen and abs(value - background) > _CONTRAST_HU for value, seen in zip(reading, explained)):
+    if sum(explained) < (1 if len(centres) == 2 else max(2, len(centres) - 2)) or any(
+        not seen and abs(value - background) > _CONTRAST_HU for value, seen in zip(reading, explained)
+    ):
         return None
     return sum(explained), line.r_squared or 0.0
 

@@ -37,7 +37,10 @@ def document(measurement: Measurement) -> dict:
         **known(vbmd_mg_cm3=assessment.vbmd_mg_cm3, vbmd_source=None if assessment.vbmd_mg_cm3 is None else "roi"),
         category=assessment.category,
         thresholds=dict(
-            osteoporosis_below_mg_cm3=ACR.osteoporosis_below, normal_above_mg_cm3=ACR.normal_above, population=ACR.population, source=ACR.source
+            osteoporosis_below_mg_cm3=ACR.osteoporosis_below,
+            normal_above_mg_cm3=ACR.normal_above,
+            population=ACR.population,
+            source=ACR.source,
         ),
         flags=once(assessment.flags),
         refusals=once(assessment.refusals),

@@ -27,7 +27,9 @@ def draw(axes, plane: Plane, title: str, document: dict) -> None:
     for vertebra in document["vertebrae"]:
         measured = "roi_mean_hu" in vertebra
         style = dict(
-            colors=_MEASURED if measured else _BODY, linewidths=1.1 if measured else 0.8, linestyles="solid" if vertebra["complete"] else "dashed"
+            colors=_MEASURED if measured else _BODY,
+            linewidths=1.1 if measured else 0.8,
+            linestyles="solid" if vertebra["complete"] else "dashed",
         )
         _outline(axes, plane, plane.labels == vertebra["label"], **style)
         _outline(axes, plane, plane.roi == vertebra["label"], colors=_ROI, linewidths=1.1)

@@ -14,7 +14,9 @@ def render(document: dict, picture: bytes | None = None) -> str:
     """The page of ``document`` as HTML; ``picture`` is a PNG of the spine. Every value is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["number"] = words.number
     return environment.get_template("report.html.j2").render(
         document=document,

@@ -61,9 +61,7 @@ class Trunk:
         """Axial (x, y) box of the skin."""
         margin = max(self.fat_mm) * _FAT.max() + SKIN_MM
         center, a, b = self.ellipse(_Z)
-        return np.array([-a.max() - margin, (center - b).min() - margin]), np.array(
-            [a.max() + margin, self.skin_back(_Z).max()]
-        )
+        return np.array([-a.max() - margin, (center - b).min() - margin]), np.array([a.max() + margin, self.skin_back(_Z).max()])
 
     def dome(self, x: np.ndarray, y: np.ndarray, center_y: np.ndarray) -> np.ndarray:
         """z of the diaphragm above a point: a dome on each side, deep sulcus at the rim."""
@@ -102,8 +100,7 @@ def paint_trunk(canvas: Canvas, trunk: Trunk, tissues: Tissues, texture: SmoothF
         hu = canvas.hu[start : start + SLAB]
         field = texture.at(x, y, z, grain_mm)
         center, half_x, half_y, fat_share, ring = (
-            p.astype(np.float32)[:, None, None]
-            for p in (*trunk.ellipse(z), trunk.profile(_FAT, z), trunk.profile(_RING, z))
+            p.astype(np.float32)[:, None, None] for p in (*trunk.ellipse(z), trunk.profile(_FAT, z), trunk.profile(_RING, z))
         )
         dy = y3 - center
         radius2 = x3**2 + dy**2
@@ -111,16 +108,10 @@ def paint_trunk(canvas: Canvas, trunk: Trunk, tissues: Tissues, texture: SmoothF
         outside = np.sqrt(radius2) * (1.0 - 1.0 / np.maximum(level, 1e-3))
         sideways = x3**2 / np.maximum(radius2, 1.0)
         back, side, front = trunk.fat_mm
-        fat_mm = fat_share * (
-            side * sideways + (1.0 - sideways) * np.where(dy > 0, np.float32(back), np.float32(front))
-        )
+        fat_mm = fat_share * (side * sideways + (1.0 - sideways) * np.where(dy > 0, np.float32(back), np.float32(front)))
         # gluteal muscle below; behind, room for the muscles of the back; a thin wall in front
         rearward = np.clip(dy / half_y, -1.0, 1.0)
-        ring = (
-            ring
-            + np.where(rearward > 0, np.maximum(np.float32(_RING_BACK) - ring, 0.0), ring - np.float32(_RING_FRONT))
-            * rearward
-        )
+        ring = ring + np.where(rearward > 0, np.maximum(np.float32(_RING_BACK) - ring, 0.0), ring - np.float32(_RING_FRONT)) * rearward
         _paint_lungs(hu, trunk, tissues, (x3, y3, z.astype(np.float32)[:, None, None]), outside + ring, center, field)
         for distance, value in (
             (-ring - outside, tissues.muscle),

@@ -93,9 +93,7 @@ def draw_crop(
         "slope_mg_cm3_per_hu": slope,
         "intercept_mg_cm3": -slope * scanner.intercept_hu,
     }
-    return SimulatedCrop(
-        np.maximum(hu, -1024.0).astype(np.float32), canvas.bodies == LABELS[level], canvas.rois == LABELS[level], truth
-    )
+    return SimulatedCrop(np.maximum(hu, -1024.0).astype(np.float32), canvas.bodies == LABELS[level], canvas.rois == LABELS[level], truth)
 
 
 def simulate_crop(

@@ -51,9 +51,7 @@ def write_dicom_series(image: sitk.Image, folder: str | Path, tags: Mapping[str,
     return paths
 
 
-def _slice_dataset(
-    path: Path, pixels: np.ndarray, position: tuple[float, ...], spacing: tuple[float, ...], index: int
-) -> FileDataset:
+def _slice_dataset(path: Path, pixels: np.ndarray, position: tuple[float, ...], spacing: tuple[float, ...], index: int) -> FileDataset:
     """CT Image Storage dataset of one slice (y, x)."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid

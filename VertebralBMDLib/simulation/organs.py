@@ -141,9 +141,7 @@ def _paint_marbled(canvas: Canvas, muscle: Tube, tissues: Tissues, streaks: Smoo
     inside = coverage(muscle.distance(*points), canvas.grid.footprint_mm)
     field = streaks.at(*(p.ravel() for p in points), grain_mm)
     fatty = np.clip(0.5 + 0.8 * (field - np.float32(2.2 - 5.0 * tissues.infiltration)), 0.0, 0.85)
-    canvas.blend(
-        window, inside, inside * (np.float32(tissues.muscle) * (1.0 - fatty) + np.float32(tissues.fat) * fatty)
-    )
+    canvas.blend(window, inside, inside * (np.float32(tissues.muscle) * (1.0 - fatty) + np.float32(tissues.fat) * fatty))
 
 
 def paint_vessels(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:

@@ -68,9 +68,7 @@ class PatientSpec:
         if self.size is not None and min(self.size) < 1:
             raise ValueError(f"size must be at least 1 x 1 pixels, not {self.size}")
         if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS:
-            raise ValueError(
-                f"levels must run from one of {', '.join(TOPS)} to one of {', '.join(BOTTOMS)}, not {self.levels}"
-            )
+            raise ValueError(f"levels must run from one of {', '.join(TOPS)} to one of {', '.join(BOTTOMS)}, not {self.levels}")
         self.scanner()
 
     def scanner(self) -> Scanner:
@@ -136,9 +134,7 @@ def _bottom_z(spine: Spine, level: str) -> float:
     return float(body.frame.origin[2] - 0.5 * body.height - 5.0)
 
 
-def _paint_support(
-    canvas: Canvas, trunk: Trunk, phantom: Phantom | None, kev: float, rng: np.random.Generator
-) -> tuple[PlacedRod, ...]:
+def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, kev: float, rng: np.random.Generator) -> tuple[PlacedRod, ...]:
     """Couch under the patient, with the phantom between if there is one."""
     z = canvas.grid.axis(2)
     back = float(trunk.skin_back(z).max())

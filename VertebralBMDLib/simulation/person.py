@@ -77,9 +77,7 @@ def draw_qualities(rng: np.random.Generator, sex: Sex, age: float, vbmd: float |
     spread = rng.normal(0.0, _LEVEL_SD, len(LEVELS))
     spread[LEVELS.index("L1")] = 0.0
     fats = np.clip(fat + rng.normal(0.0, 0.02, len(LEVELS)), 0.1, 0.9)
-    return tuple(
-        BoneQuality(float(max(l1 * share + s, 0.0)), float(f)) for share, s, f in zip(_LEVEL_SHARE, spread, fats)
-    )
+    return tuple(BoneQuality(float(max(l1 * share + s, 0.0)), float(f)) for share, s, f in zip(_LEVEL_SHARE, spread, fats))
 
 
 def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] = LEVELS) -> None:
@@ -96,6 +94,4 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] = LEVELS) 
     paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction, person.kev)
     for level, seed in zip(LEVELS, person.streams[1].spawn(len(LEVELS))):
         if level in levels:
-            paint_body(
-                canvas, spine.body(level), LABELS[level], person.quality(level), person.kev, np.random.default_rng(seed)
-            )
+            paint_body(canvas, spine.body(level), LABELS[level], person.quality(level), person.kev, np.random.default_rng(seed))

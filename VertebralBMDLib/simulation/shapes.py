@@ -125,9 +125,7 @@ class Frame:
 
     def box(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """LPS box around a local box."""
-        corners = self.to_world(
-            [[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-        )
+        corners = self.to_world([[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
         return corners.min(axis=0), corners.max(axis=0)
 
 
@@ -204,8 +202,7 @@ class Tube:
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         level = z.ravel()
         cx, cy, hx, hy = (
-            np.interp(level, self.z, v).astype(np.float32)[:, None, None]
-            for v in (self.center_x, self.center_y, self.half_x, self.half_y)
+            np.interp(level, self.z, v).astype(np.float32)[:, None, None] for v in (self.center_x, self.center_y, self.half_x, self.half_y)
         )
         u, v = (x - cx) / hx, (y - cy) / hy
         r = np.sqrt(u**2 + v**2)

@@ -32,7 +32,7 @@ _RIB_END = {
     "T9": (-42, 122),
     "T10": (-28, 118),
     "T11": (8, 100),
-    "T12": (47, 62),
+    "T12": (47, 100),
 }
 
 
@@ -88,12 +88,7 @@ def rib_pair(spine: Spine, trunk: Trunk, level: str) -> list[list[Capsule]]:
             point = trunk.wall_point(angle, z, 6.0)
             points.append(np.array([side * point[0], point[1], z]))
         thin = np.linspace(1.0, 0.8, len(points))
-        ribs.append(
-            [
-                Capsule(LPS_FRAME, tuple(p), tuple(q), 3.4 * t, 3.4 * t, 1.8)
-                for p, q, t in zip(points[:-1], points[1:], thin)
-            ]
-        )
+        ribs.append([Capsule(LPS_FRAME, tuple(p), tuple(q), 3.4 * t, 3.4 * t, 1.8) for p, q, t in zip(points[:-1], points[1:], thin)])
     return ribs
 
 
@@ -122,9 +117,7 @@ def sacrum(spine: Spine) -> list[Solid]:
                     1.25,
                 )
             )
-        solids.append(
-            Capsule(f, (side * 20.0 * s, 26.0 * s, 8.0 * s), (side * 14.0 * s, 30.0 * s, -60.0 * s), 5.0, 4.0)
-        )
+        solids.append(Capsule(f, (side * 20.0 * s, 26.0 * s, 8.0 * s), (side * 14.0 * s, 30.0 * s, -60.0 * s), 5.0, 4.0))
     solids.append(Capsule(f, (0.0, 36.0 * s, 0.0), (0.0, 30.0 * s, -62.0 * s), 5.0, 4.0))
     return solids
 

@@ -66,8 +66,7 @@ def make_spine(rng: np.random.Generator, sex: Sex) -> Spine:
     size = SIZE[sex] * rng.normal(1.0, 0.025)
     at = np.arange(n)
     width, depth, height = (
-        np.interp(at, _KNOT, knots) * size * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.012, n)
-        for knots in (_WIDTH, _DEPTH, _HEIGHT)
+        np.interp(at, _KNOT, knots) * size * rng.normal(1.0, 0.025) * rng.normal(1.0, 0.012, n) for knots in (_WIDTH, _DEPTH, _HEIGHT)
     )
     disc = np.interp(at, _KNOT, _DISC) * size * np.clip(rng.normal(1.0, 0.12, n), 0.5, 1.3)
     wedge = np.interp(at, _KNOT, _WEDGE) + rng.normal(0.0, 0.02, n)
@@ -144,11 +143,7 @@ def _discs(bodies: tuple[BodyShape, ...], gaps: np.ndarray, sacral_frame: Frame)
         lean = body.frame.rotation[:, 2] @ np.cross(left, frame.rotation[:, 2])
         # taller in front where the bodies diverge (lordosis); 1 mm deep into each rim
         wedge = float(np.clip(-lean * body.depth / (gap + 2.0), -0.9, 0.9))
-        discs.append(
-            BodyShape(
-                pose, body.width * 1.1, body.depth * 1.07, gap + 2.0, flare=0.0, cup=-2.0, wedge=wedge, hollow=0.06
-            )
-        )
+        discs.append(BodyShape(pose, body.width * 1.1, body.depth * 1.07, gap + 2.0, flare=0.0, cup=-2.0, wedge=wedge, hollow=0.06))
     return tuple(discs)
 
 

@@ -81,9 +81,7 @@ def make_field(body: BodyShape, rng: np.random.Generator, footprint_mm: float) -
     texture *= TEXTURE_SD / texture.std()
     if footprint_mm > LATTICE_MM:
         texture = ndimage.gaussian_filter(texture, 0.3 * footprint_mm / LATTICE_MM)
-    shape = (
-        1.0 + 0.22 * (2.0 * w / body.height) ** 2 + 0.10 * v / body.depth + 0.10 * np.exp(np.minimum(distance, 0) / 2)
-    )
+    shape = 1.0 + 0.22 * (2.0 * w / body.height) ** 2 + 0.10 * v / body.depth + 0.10 * np.exp(np.minimum(distance, 0) / 2)
     relative = np.maximum(shape * (1.0 + texture), 0.05)
     reach = round(EROSION_MM / LATTICE_MM)
     roi = ndimage.minimum_filter((distance < 0).astype(np.uint8), size=2 * reach + 1) > 0
@@ -91,9 +89,7 @@ def make_field(body: BodyShape, rng: np.random.Generator, footprint_mm: float) -
     return TrabecularField(low, (relative / relative[roi].mean()).astype(np.float32), roi.astype(np.float32))
 
 
-def paint_body(
-    canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality, kev: float, rng: np.random.Generator
-) -> None:
+def paint_body(canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality, kev: float, rng: np.random.Generator) -> None:
     """Draw shell, trabecular bone and vein of one body, and write its label and truth ROI."""
     window = canvas.grid.window(body.bounds)
     if window is None:

@@ -1,0 +1,5 @@
+"""``python -m VertebralBMDLib`` is ``vertebral-bmd``."""
+
+from .cli import console
+
+console()

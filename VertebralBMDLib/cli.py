@@ -1,0 +1,212 @@
+"""``vertebral-bmd``: demo, measure, simulate, train and doctor. Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from . import __version__
+from .anatomy import LABELS
+from .quality import ALLOWABLE, Code, Refused
+
+FAILED, WRONG_USAGE = 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return options.command(options)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return FAILED
+    except (ValueError, FileNotFoundError) as error:
+        print(f"vertebral-bmd: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except OSError as error:
+        print(f"vertebral-bmd: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+
+
+def console() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vertebral-bmd", description="Volumetric bone mineral density of L1 and L2 on CT. For research use only; not a medical device."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--verbose", action="store_true", help="say on stderr what is being done")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_measure(commands)
+    _add_simulate(commands)
+    _add_train(commands)
+    commands.add_parser("doctor", help="what is installed, which device works, are the models intact").set_defaults(command=_doctor)
+    return parser
+
+
+def _add_demo(commands) -> None:
+    demo = commands.add_parser("demo", help="simulate a patient with a phantom, measure it, print the truth beside it")
+    demo.add_argument("--output", type=Path, default=Path("demo-output"))
+    demo.add_argument("--seed", type=int, default=1)
+    demo.set_defaults(command=_demo)
+
+
+def _add_measure(commands) -> None:
+    measure = commands.add_parser("measure", help="measure one scan")
+    measure.add_argument("scan", type=Path, help="DICOM folder, NIfTI, NRRD or MetaImage")
+    measure.add_argument("--output", type=Path, required=True, metavar="DIR")
+    measure.add_argument("--levels", type=_levels, default=("L1", "L2"), metavar="L1,L2")
+    measure.add_argument("--engine", choices=("bundled",), default="bundled", help="how vertebral bodies are found")
+    measure.add_argument("--bodies", type=Path, metavar="FILE", help="your own label map of bodies (VerSe numbers) instead of an engine")
+    measure.add_argument(
+        "--level-at",
+        type=_level_at,
+        metavar="L1=x,y,z",
+        help="the body at this point (LPS mm) is that level; its neighbours are counted from it",
+    )
+    measure.add_argument("--calibration", default="auto", metavar="auto|phantom[:NAME]|none")
+    measure.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
+    measure.add_argument("--erosion-mm", type=float, default=3.0)
+    measure.add_argument("--erosion-shape", choices=("box", "ball"), default="box")
+    measure.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    measure.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    measure.add_argument(
+        "--allow",
+        type=_allowed,
+        action="append",
+        default=[],
+        metavar="CODE",
+        help=f"measure in spite of this refusal: {', '.join(sorted(ALLOWABLE))}",
+    )
+    measure.add_argument("--scene", action="store_true", help="also write scene.mrb for 3D Slicer")
+    measure.add_argument("--timings", action="store_true", help="print wall time and peak memory of each stage")
+    measure.set_defaults(command=_measure)
+
+
+def _add_simulate(commands) -> None:
+    simulate = commands.add_parser("simulate", help="simulate one patient with known density")
+    simulate.add_argument("--output", type=Path, required=True, metavar="DIR")
+    simulate.add_argument("--seed", type=int, default=1)
+    simulate.add_argument("--vbmd", type=float, help="vBMD of L1 in mg/cm³ CaHA; drawn from age and sex when not given")
+    simulate.add_argument("--age", type=float, default=60.0)
+    simulate.add_argument("--sex", choices=("F", "M"), default="F")
+    simulate.add_argument("--phantom", help="name in the catalogue, or a JSON file of that form")
+    simulate.add_argument("--kvp", type=int, default=120)
+    simulate.add_argument("--kernel", default="STANDARD")
+    simulate.add_argument("--noise-hu", type=float, default=15.0)
+    simulate.add_argument("--dicom", action="store_true", help="write a DICOM series too")
+    simulate.set_defaults(command=_simulate)
+
+
+def _add_train(commands) -> None:
+    train = commands.add_parser("train", help="train one of the networks")
+    train.add_argument("network", choices=("localise", "refine", "density"))
+    train.add_argument("--output", type=Path, required=True, metavar="DIR")
+    train.add_argument("--steps", type=int, required=True)
+    train.add_argument("--batch", type=int, default=4)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--annotated", type=Path, metavar="DIR", help="folder of CT_*.nii.gz with BODIES_*.nii.gz")
+    train.add_argument("--leave-out", type=lambda text: tuple(text.split(",")), default=(), metavar="NAME,NAME")
+    train.add_argument("--simulated", type=int, default=0, metavar="N", help="simulated patients, or crops for density")
+    train.set_defaults(command=_train)
+
+
+def _levels(text: str) -> tuple[str, ...]:
+    levels = tuple(level.strip().upper() for level in text.split(",") if level.strip())
+    unknown = [level for level in levels if level not in LABELS]
+    if unknown or not levels:
+        raise argparse.ArgumentTypeError(f"unknown level {', '.join(unknown) or text!r}; use names such as L1,L2")
+    return levels
+
+
+def _level_at(text: str) -> tuple[str, tuple[float, float, float]]:
+    try:
+        level, point = text.split("=")
+        x, y, z = (float(value) for value in point.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form L1=x,y,z") from None
+    return _levels(level)[0], (x, y, z)
+
+
+def _allowed(text: str) -> Code:
+    if text not in {code.value for code in ALLOWABLE}:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be allowed; use one of {', '.join(sorted(ALLOWABLE))}")
+    return Code(text)
+
+
+def _measure(options) -> int:
+    from .pipeline import Settings
+    from .timings import Timings
+
+    settings = Settings(
+        levels=options.levels,
+        engine=options.engine,
+        bodies=options.bodies,
+        level_at=options.level_at,
+        calibration=options.calibration,
+        roi=options.roi,
+        erosion_mm=options.erosion_mm,
+        erosion_shape=options.erosion_shape,
+        device=options.device,
+        allow=frozenset(options.allow),
+    )
+    timings = Timings(say=sys.stderr.isatty())
+    status = _measured(options.scan, options.output, settings, timings, options.series, options.scene)
+    if options.timings:
+        print(timings.table())
+    return status
+
+
+def _measured(scan: Path, output: Path, settings, progress, series: str | None = None, scene: bool = False) -> int:
+    """Measure, print the table, and say on stderr what was refused."""
+    from .report.table import text_table
+    from .run import measure_to_folder
+
+    status = measure_to_folder(scan, output, settings, progress, series, scene)
+    document = json.loads((output / "measurement.json").read_text(encoding="utf-8"))
+    print(text_table(document))
+    for code in document["patient"]["refusals"]:
+        print(f"refused {code}: {document['messages'][code]}", file=sys.stderr)
+    return status
+
+
+def _demo(options) -> int:
+    from .demo import run_demo
+
+    return run_demo(options.output, options.seed)
+
+
+def _simulate(options) -> int:
+    from .demo import write_patient
+    from .simulation.patient import PatientSpec
+
+    spec = PatientSpec(
+        options.seed, options.sex, options.age, options.vbmd, options.kvp, options.kernel, options.noise_hu, phantom=options.phantom
+    )
+    print(write_patient(spec, options.output, options.dicom))
+    return 0
+
+
+def _train(options) -> int:
+    from .training.commands import TrainingOptions, train
+
+    logging.getLogger().setLevel(logging.INFO)
+    names = ("network", "output", "steps", "batch", "seed", "annotated", "leave_out", "simulated")
+    print(train(TrainingOptions(**{name: getattr(options, name) for name in names})))
+    return 0
+
+
+def _doctor(options) -> int:
+    from .doctor import report
+
+    text, healthy = report()
+    print(text)
+    return 0 if healthy else FAILED

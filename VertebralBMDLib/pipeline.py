@@ -1,0 +1,247 @@
+"""The arrows: scan -> vertebrae -> ROI -> calibration -> measurement -> assessment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from . import densitometry, diagnosis
+from .calibration.line import Calibration
+from .calibration.phantom import calibrate
+from .densitometry import Density, Heights
+from .diagnosis import Assessment
+from .network.density import DENSITY, read_density
+from .network.models import Model, identity, working_device
+from .quality import Code, Refused
+from .roi import Roi, superior_axes, trabecular_roi
+from .scan import Scan
+from .segmentation.engines import engine_for, renumbered
+from .segmentation.own import read_label_map
+from .segmentation.vertebrae import Vertebra, Vertebrae
+
+#: Called with the name of the stage and the fraction of it that is done.
+Progress = Callable[[str, float], None]
+
+STAGES = ("segmentation", "roi", "calibration", "measurement", "assessment")
+
+_THICK_SLICE_MM = 3.0
+_HETEROGENEOUS_SD_HU = 60.0
+_HEIGHT_LOSS = 0.15
+_SMALLEST_ROI_CM3 = 1.0
+_NETWORK_DISAGREEMENT_MG_CM3 = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of ``vertebral-bmd measure``; lengths in mm, points in LPS mm."""
+
+    levels: tuple[str, ...] = ("L1", "L2")
+    engine: str = "bundled"
+    bodies: Path | None = None
+    level_at: tuple[str, tuple[float, float, float]] | None = None
+    calibration: str = "auto"
+    roi: Path | None = None
+    erosion_mm: float = 3.0
+    erosion_shape: str = "box"
+    device: str = "auto"
+    allow: frozenset[Code] = frozenset()
+
+
+@dataclass(frozen=True)
+class VertebraMeasurement:
+    """One measured vertebra. The network's values are None where there is no calibration."""
+
+    vertebra: Vertebra
+    heights: Heights
+    density: Density
+    vbmd_network_mg_cm3: float | None
+    low_bone_mass_probability: float | None
+    flags: tuple[Code, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything one run found. ``roi``: uint8 label map on the scan's grid, VerSe numbers."""
+
+    scan: Scan
+    vertebrae: Vertebrae
+    roi: sitk.Image
+    calibration: Calibration
+    measured: tuple[VertebraMeasurement, ...]
+    assessment: Assessment
+    settings: Settings
+    device: str
+    models: tuple[Model, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class NotMeasured(Refused):
+    """Refused after the vertebrae were found: they are kept, so that the user can see what is there."""
+
+    def __init__(self, code: Code, vertebrae: Vertebrae):
+        super().__init__(code)
+        self.vertebrae = vertebrae
+
+
+@dataclass(frozen=True)
+class _Region:
+    """One vertebra cut out of the scan: HU and masks of shape (z, y, x) at ``place`` in the scan's array."""
+
+    vertebra: Vertebra
+    place: tuple[slice, slice, slice]
+    hu: np.ndarray
+    body: np.ndarray
+    roi: Roi
+    centre_lps_mm: np.ndarray
+    up: np.ndarray
+    edited: bool
+
+
+def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = lambda stage, fraction: None) -> Measurement:
+    """Measure a scan.
+
+    Raises Refused when nothing can be measured (NO_VERTEBRAE, MODEL_DAMAGED, ...), and NotMeasured, which carries the
+    vertebrae, when none of the wanted levels can be. What withholds only the patient's value or category is not raised
+    but listed in ``assessment.refusals`` and ``assessment.flags``. Raises ValueError for settings that make no sense.
+    """
+    seconds: dict[str, float] = {}
+    device = working_device(settings.device)
+    with _stage("segmentation", seconds, progress):
+        vertebrae = _vertebrae(scan, settings, device, progress)
+    with _stage("roi", seconds, progress):
+        regions, missing = _regions(scan, vertebrae, settings)
+    if not regions:
+        raise NotMeasured(missing[0], vertebrae)
+    with _stage("calibration", seconds, progress):
+        centre = np.mean([region.centre_lps_mm for region in regions], axis=0)
+        calibration, calibration_flags = calibrate(scan, settings.calibration, centre)
+    refusals = _refusals(scan, vertebrae, calibration, settings)
+    with _stage("measurement", seconds, progress):
+        density = calibration.density if calibration.usable and Code.CONTRAST not in refusals else None
+        measured = tuple(_measured(scan, region, density, device) for region in regions)
+    with _stage("assessment", seconds, progress):
+        flags = (*vertebrae.flags, *_scan_flags(scan), *missing, *calibration_flags)
+        if settings.device == "cuda" != device:
+            flags = (*flags, Code.DEVICE_FALLBACK)
+        values = {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measured}
+        assessment = diagnosis.assess(values, tuple(dict.fromkeys(flag for flag in flags if flag not in refusals)), refusals)
+    models = vertebrae.models + ((identity(DENSITY),) if density else ())
+    return Measurement(scan, vertebrae, _roi_map(scan, regions), calibration, measured, assessment, settings, device, models, seconds)
+
+
+@contextmanager
+def _stage(name: str, seconds: dict[str, float], progress: Progress):
+    progress(name, 0.0)
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+    progress(name, 1.0)
+
+
+def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) -> Vertebrae:
+    engine = engine_for(settings.engine, settings.bodies, device)
+    vertebrae = engine.segment(scan, lambda fraction: progress("segmentation", fraction))
+    return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
+
+
+def _regions(scan: Scan, vertebrae: Vertebrae, settings: Settings) -> tuple[list[_Region], list[Code]]:
+    """The wanted vertebrae that can be measured, and why others cannot."""
+    ups = dict(zip([body.level for body in vertebrae.bodies], superior_axes([body.centroid_lps_mm for body in vertebrae.bodies])))
+    edited = read_label_map(settings.roi, scan.image) if settings.roi else None
+    regions, missing = [], []
+    for level in settings.levels:
+        vertebra = vertebrae.get(level)
+        if vertebra is None:
+            missing.append(Code.LEVEL_NOT_FOUND)
+        elif not vertebra.complete:
+            missing.append(Code.BODY_CUT_OFF)
+        else:
+            region = _region(scan, vertebrae.label_map, vertebra, ups[level], edited, settings)
+            voxels = int(region.roi.roi.sum())
+            if voxels == 0:
+                missing.append(Code.ROI_EMPTY)
+            elif voxels * _voxel_cm3(scan) < _SMALLEST_ROI_CM3:
+                missing.append(Code.ROI_SMALL)
+            else:
+                regions.append(region)
+    return regions, list(dict.fromkeys(missing))
+
+
+def _region(
+    scan: Scan, label_map: sitk.Image, vertebra: Vertebra, up: np.ndarray, edited: sitk.Image | None, settings: Settings
+) -> _Region:
+    """Cut one vertebra out of the scan with two voxels around it and find its ROI, or take the edited one."""
+    place = _bounding_box(label_map, vertebra.label, margin=2)
+    start, size = [s.start for s in place[::-1]], [s.stop - s.start for s in place[::-1]]
+    body_image = sitk.RegionOfInterest(label_map, size, start) == vertebra.label
+    roi = trabecular_roi(body_image, up, settings.erosion_mm, settings.erosion_shape)
+    if edited is not None:
+        mask = sitk.GetArrayFromImage(sitk.RegionOfInterest(edited, size, start)) == vertebra.label
+        roi = Roi(roi.eroded, mask, roi.body_points_lps_mm)
+    body = sitk.GetArrayFromImage(body_image) > 0
+    middle = np.argwhere(roi.roi if roi.roi.any() else body).mean(axis=0)[::-1]
+    centre = np.array(body_image.TransformContinuousIndexToPhysicalPoint(middle.tolist()))
+    return _Region(vertebra, place, scan.hu[place], body, roi, centre, up, edited is not None)
+
+
+def _bounding_box(label_map: sitk.Image, label: int, margin: int) -> tuple[slice, slice, slice]:
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(label_map == label)
+    x, y, z, width, height, depth = statistics.GetBoundingBox(1)
+    extents = zip((z, y, x), (depth, height, width), label_map.GetSize()[::-1])
+    return tuple(slice(max(0, low - margin), min(whole, low + length + margin)) for low, length, whole in extents)
+
+
+def _refusals(scan: Scan, vertebrae: Vertebrae, calibration: Calibration, settings: Settings) -> tuple[Code, ...]:
+    """What withholds the patient's value, unless the user allowed it."""
+    found = [flag for flag in (Code.TRANSITIONAL_ANATOMY, Code.LEVEL_UNCERTAIN) if flag in vertebrae.flags]
+    if scan.acquisition.contrast == "yes" and calibration.usable:
+        found.append(Code.CONTRAST)
+    return tuple(code for code in found if code not in settings.allow)
+
+
+def _scan_flags(scan: Scan) -> list[Code]:
+    thickness = scan.acquisition.slice_thickness_mm or max(scan.spacing_mm)
+    flags = [Code.THICK_SLICES] if thickness > _THICK_SLICE_MM else []
+    if scan.acquisition.sharp_kernel:
+        flags.append(Code.SHARP_KERNEL)
+    if scan.acquisition.contrast == "yes":
+        flags.append(Code.CONTRAST)
+    return flags
+
+
+def _measured(scan: Scan, region: _Region, density, device: str) -> VertebraMeasurement:
+    value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, _voxel_cm3(scan), density)
+    anterior = np.array([0.0, -1.0, 0.0])
+    forward = anterior - (anterior @ region.up) * region.up
+    heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, forward / np.linalg.norm(forward))
+    network = read_density(scan.image, region.centre_lps_mm, device) if density else (None, None)
+    flags = list(region.vertebra.flags)
+    if region.edited:
+        flags.append(Code.ROI_EDITED)
+    if value.roi_sd_hu > _HETEROGENEOUS_SD_HU and not scan.acquisition.sharp_kernel:
+        flags.append(Code.ROI_HETEROGENEOUS)
+    if heights.loss > _HEIGHT_LOSS:
+        flags.append(Code.HEIGHT_LOSS)
+    if density and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
+        flags.append(Code.NETWORK_DISAGREES)
+    return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
+
+
+def _roi_map(scan: Scan, regions: list[_Region]) -> sitk.Image:
+    labels = np.zeros(scan.hu.shape, dtype=np.uint8)
+    for region in regions:
+        labels[region.place][region.roi.roi] = region.vertebra.label
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(scan.image)
+    return image
+
+
+def _voxel_cm3(scan: Scan) -> float:
+    return float(np.prod(scan.spacing_mm)) / 1000
