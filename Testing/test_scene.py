@@ -106,7 +106,9 @@ def test_linear_transform_moves_the_scan_in_ras(volume, image):
     x, y, z = image.TransformIndexToPhysicalPoint((3, 4, 5))
     right, anterior = -x, -y
     expected_ras = (-anterior + 5, right + 7, z - 3)
-    np.testing.assert_allclose(moved.TransformIndexToPhysicalPoint((3, 4, 5)), (-expected_ras[0], -expected_ras[1], expected_ras[2]), atol=1e-9)
+    np.testing.assert_allclose(
+        moved.TransformIndexToPhysicalPoint((3, 4, 5)), (-expected_ras[0], -expected_ras[1], expected_ras[2]), atol=1e-9
+    )
 
 
 def test_left_handed_axes_survive(mrml, image):
@@ -161,7 +163,11 @@ def voxels(segmentation, name, volume):
     """One segment as a boolean array on the volume's grid."""
     geometry = slicer.vtkSegmentationConverter.DeserializeImageGeometry
     reference, segment = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
-    geometry(segmentation.GetSegmentation().GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()), reference, True)
+    geometry(
+        segmentation.GetSegmentation().GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()),
+        reference,
+        True,
+    )
     identifier = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
     assert segmentation.GetBinaryLabelmapRepresentation(identifier, segment)
     assert slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(segment, reference, segment, False, True)
@@ -211,7 +217,12 @@ def cells(table):
 def test_table_has_units_and_never_a_zero_for_an_absent_value(volume, labels):
     segmentation, table = scene.show_measurement(volume, DOCUMENT, *labels)
     first, second = cells(table)
-    assert first["Vertebra"] == "L1" and first["vBMD (mg/cm³ CaHA-eq)"] == "101.2" and first["ROI volume (cm³)"] == "9.9" and first["Flags"] == "none"
+    assert (
+        first["Vertebra"] == "L1"
+        and first["vBMD (mg/cm³ CaHA-eq)"] == "101.2"
+        and first["ROI volume (cm³)"] == "9.9"
+        and first["Flags"] == "none"
+    )
     assert second == {title: {"Vertebra": "L2", "Flags": "1"}.get(title, "–") for title in second}
     uncalibrated = copy.deepcopy(DOCUMENT) | {"calibration": {"source": "none", "material": None, "checks": []}}
     segmentation, table = scene.show_measurement(volume, uncalibrated, *labels)

@@ -72,7 +72,13 @@ def test_progress_then_done_then_results(scan, temporary):
     run = MeasurementRun(scan, Settings(), stub())
     events = events_until_end(run.worker)
     assert [event["event"] for event in events[:2]] == ["ready", "progress"]
-    assert {event["stage"] for event in events if event["event"] == "progress"} == {"segmentation", "roi", "calibration", "measurement", "assessment"}
+    assert {event["stage"] for event in events if event["event"] == "progress"} == {
+        "segmentation",
+        "roi",
+        "calibration",
+        "measurement",
+        "assessment",
+    }
     assert events[-1] == {"event": "done", "status": 0, "files": ["bodies.nii.gz", "measurement.json", "roi.nii.gz"]}
     document, bodies, roi = run.results()
     assert document["patient"]["vbmd_mg_cm3"] == 98.4
@@ -91,7 +97,11 @@ def test_prints_and_children_do_not_disturb_the_protocol(scan):
 
 @pytest.mark.parametrize(
     ("mode", "code", "words"),
-    [("torch", "TORCH_MISSING", "PyTorch extension"), ("crash", None, "KeyError: 'Wirbelkörper'"), ("die", None, "ended unexpectedly (exit status 7)")],
+    [
+        ("torch", "TORCH_MISSING", "PyTorch extension"),
+        ("crash", None, "KeyError: 'Wirbelkörper'"),
+        ("die", None, "ended unexpectedly (exit status 7)"),
+    ],
 )
 def test_what_goes_wrong_is_one_error_event_with_a_sentence(scan, temporary, mode, code, words):
     run = MeasurementRun(scan, Settings(), stub(mode))
@@ -154,7 +164,9 @@ def test_several_requests_and_nonsense_on_one_stdin(scan, tmp_path):
     sitk.WriteImage(scan.image, str(tmp_path / "scan.nrrd"))
     good = {"command": "measure", "scan": str(tmp_path / "scan.nrrd"), "output": str(tmp_path)}
     lines = ["nonsense", "", json.dumps({"command": "dance"}), json.dumps(good), json.dumps(good | {"settings": {"colour": "red"}})]
-    ran = subprocess.run([sys.executable, str(STUB)], input="\n".join(lines), capture_output=True, encoding="utf-8", env=os.environ | {"PYTHONUTF8": "1"})
+    ran = subprocess.run(
+        [sys.executable, str(STUB)], input="\n".join(lines), capture_output=True, encoding="utf-8", env=os.environ | {"PYTHONUTF8": "1"}
+    )
     ends = [json.loads(line) for line in ran.stdout.splitlines() if '"progress"' not in line]
     assert [event["event"] for event in ends] == ["ready", "error", "error", "done", "error"]
     assert "dance" in ends[2]["message"] and "colour" in ends[4]["message"]

@@ -15,7 +15,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic, ScriptedLoadableModuleTest, ScriptedLoadableModuleWidget
+from slicer.ScriptedLoadableModule import *  # noqa: F403
 from slicer.util import VTKObservationMixin
 
 # In a source tree the library lies beside this folder, and only this folder is on Slicer's path.
@@ -43,8 +43,7 @@ class VertebralBMD(ScriptedLoadableModule):
         purpose = _("Measures the volumetric bone mineral density (vBMD, mg/cm³) of L1 and L2 on CT, with every reason to doubt it.")
         parent.helpText = f"<p>{purpose}</p><p><b>{words.RESEARCH_USE}</b></p>"
         parent.acknowledgementText = _(
-            "Implements the method of Wang Z. et al., Journal of Bone Oncology 2024, "
-            '<a href="https://doi.org/10.1016/j.jbo.2024.100641">doi:10.1016/j.jbo.2024.100641</a>. Please cite it when you use this module.'
+            'Implements the method of Wang Z. et al., J Bone Oncol 2024, <a href="https://doi.org/10.1016/j.jbo.2024.100641">doi:10.1016/j.jbo.2024.100641</a>. Please cite it.'
         )
 
 
@@ -126,7 +125,8 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         volume = self._parameterNode.inputVolume if self._parameterNode else None
         self.ui.measureButton.setText(_("Cancel") if running else _("Measure"))
         self.ui.measureButton.setEnabled(running or volume is not None)
-        self.ui.measureButton.setToolTip(_("Stop the measurement") if running else _("Measure bone density") if volume else _("Select a CT volume"))
+        ready = _("Measure bone density") if volume else _("Select a CT volume")
+        self.ui.measureButton.setToolTip(_("Stop the measurement") if running else ready)
         self.ui.inputsWidget.setEnabled(not running)
         self.ui.progressBar.setVisible(running)
         document, tableNode = scene.measurement_of(volume) if volume else (None, None)

@@ -75,12 +75,34 @@ def write(output, image, found):
 def document(found):
     values = {"roi_mean_hu": 131.3, "roi_sd_hu": 38.2, "roi_volume_cm3": 9.9, "vbmd_roi_mg_cm3": 98.4, "vbmd_network_mg_cm3": 97.2}
     vertebrae = [
-        dict(level=level, label=20 + i, complete=True, level_confidence=0.98, centroid_lps_mm=[0.0, 0.0, 10.0 * i], body_volume_cm3=31.0, flags=[], **values)
+        dict(
+            level=level,
+            label=20 + i,
+            complete=True,
+            level_confidence=0.98,
+            centroid_lps_mm=[0.0, 0.0, 10.0 * i],
+            body_volume_cm3=31.0,
+            flags=[],
+            **values,
+        )
         for i, level in enumerate(found)
     ]
-    thresholds = dict(osteoporosis_below_mg_cm3=80.0, normal_above_mg_cm3=120.0, population="post-menopausal women and elderly men", source="ACR")
-    patient = dict(levels=found, category="low_bone_mass", vbmd_mg_cm3=98.4, vbmd_source="roi", flags=[], refusals=[], thresholds=thresholds)
-    line = dict(source="phantom", phantom="qrm-bdc3", material="CaHA", slope_mg_cm3_per_hu=0.8021, intercept_mg_cm3=-3.5, r_squared=0.9994, rmse_mg_cm3=0.8, checks=[])
+    thresholds = dict(
+        osteoporosis_below_mg_cm3=80.0, normal_above_mg_cm3=120.0, population="post-menopausal women and elderly men", source="ACR"
+    )
+    patient = dict(
+        levels=found, category="low_bone_mass", vbmd_mg_cm3=98.4, vbmd_source="roi", flags=[], refusals=[], thresholds=thresholds
+    )
+    line = dict(
+        source="phantom",
+        phantom="qrm-bdc3",
+        material="CaHA",
+        slope_mg_cm3_per_hu=0.8021,
+        intercept_mg_cm3=-3.5,
+        r_squared=0.9994,
+        rmse_mg_cm3=0.8,
+        checks=[],
+    )
     codes = []
     if MODE == "refuse":
         for vertebra in vertebrae:
@@ -89,7 +111,14 @@ def document(found):
         patient = dict(levels=found, category="withheld", flags=["NOT_CALIBRATED"], refusals=["CONTRAST"], thresholds=thresholds)
         line, codes = dict(source="none", material=None, checks=[]), ["CONTRAST", "NOT_CALIBRATED", "ROI_HETEROGENEOUS"]
     messages = {code: str(MESSAGES[Code(code)]) for code in codes}
-    return dict(schema="vertebral-bmd/1", calibration=line, vertebrae=vertebrae, patient=patient, settings=dict(levels=found, allow=[]), messages=messages)
+    return dict(
+        schema="vertebral-bmd/1",
+        calibration=line,
+        vertebrae=vertebrae,
+        patient=patient,
+        settings=dict(levels=found, allow=[]),
+        messages=messages,
+    )
 
 
 if __name__ == "__main__":

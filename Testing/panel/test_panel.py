@@ -118,7 +118,9 @@ def test_a_refused_run_says_why_and_what_to_do(panel, volume):
     assert table(panel)["L1"]["vBMD (mg/cm³)"] == "–" and table(panel)["L1"]["Flags"] == "1"
 
 
-@pytest.mark.parametrize(("mode", "words"), [("torch", "install the PyTorch extension"), ("die", "ended unexpectedly"), ("crash", "failed unexpectedly")])
+@pytest.mark.parametrize(
+    ("mode", "words"), [("torch", "install the PyTorch extension"), ("die", "ended unexpectedly"), ("crash", "failed unexpectedly")]
+)
 def test_errors_of_the_worker_are_sentences_and_the_panel_is_ready_again(panel, volume, mode, words):
     panel.stub(mode)
     panel.enter()
@@ -269,7 +271,11 @@ def test_every_widget_of_the_ui_has_a_known_class_and_every_parameter_a_widget()
 def test_the_cmake_list_names_every_file_of_the_module():
     listed = re.findall(r"^\s+(\$\{MODULE_NAME\}\.py|Resources/\S+)$", (MODULE_FOLDER / "CMakeLists.txt").read_text(), re.MULTILINE)
     listed = {name.replace("${MODULE_NAME}", "VertebralBMD") for name in listed}
-    on_disk = {path.relative_to(MODULE_FOLDER).as_posix() for path in MODULE_FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    on_disk = {
+        path.relative_to(MODULE_FOLDER).as_posix()
+        for path in MODULE_FOLDER.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert on_disk - {"CMakeLists.txt"} == listed
 
 

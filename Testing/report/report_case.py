@@ -60,10 +60,14 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         inside = array == body.label
         masks = trabecular_roi(labels == body.label, np.array([0.0, 0.0, 1.0]))
         roi[masks.roi] = body.label
-        density = densitometry.measure(hu, inside, masks.eroded, masks.roi, float(np.prod(SPACING_MM) / 1000), line.density if calibrated else None)
+        density = densitometry.measure(
+            hu, inside, masks.eroded, masks.roi, float(np.prod(SPACING_MM) / 1000), line.density if calibrated else None
+        )
         network = (density.vbmd_roi_mg_cm3 + 2, 0.25) if calibrated else (None, None)
         measured.append(
-            VertebraMeasurement(body, densitometry.Heights(25.0, 24.0, 25.5), density, *network, (Code.ROI_SMALL,) if body.level == "L2" else ())
+            VertebraMeasurement(
+                body, densitometry.Heights(25.0, 24.0, 25.5), density, *network, (Code.ROI_SMALL,) if body.level == "L2" else ()
+            )
         )
     roi_image = sitk.GetImageFromArray(roi)
     roi_image.CopyInformation(image)

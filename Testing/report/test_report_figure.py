@@ -48,7 +48,9 @@ def test_a_refused_scan_is_drawn_without_roi_and_rods(calibrated, tmp_path):
 
 
 def test_the_picture_for_the_page_is_the_left_part_of_the_overview(calibrated, tmp_path):
-    page = write_overview(document(calibrated), calibrated.scan.image, calibrated.vertebrae.label_map, tmp_path / "overview.png", calibrated.roi)
+    page = write_overview(
+        document(calibrated), calibrated.scan.image, calibrated.vertebrae.label_map, tmp_path / "overview.png", calibrated.roi
+    )
     (tmp_path / "page.png").write_bytes(page)
     whole, part = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name))) for name in ("overview.png", "page.png"))
     assert part.shape[1] < whole.shape[1] and np.array_equal(whole[:, : part.shape[1]], part)

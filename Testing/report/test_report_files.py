@@ -39,7 +39,9 @@ def test_a_measurement_leaves_its_six_files_and_no_others(calibrated, tmp_path):
 
 def test_no_patient_name_reaches_any_file(tmp_path):
     folder = tmp_path / "case"
-    settings = Settings(bodies=tmp_path / NAME / "bodies.nii.gz", roi=tmp_path / f"{NAME}.nii.gz", calibration=f"async:{tmp_path}/{NAME}.json")
+    settings = Settings(
+        bodies=tmp_path / NAME / "bodies.nii.gz", roi=tmp_path / f"{NAME}.nii.gz", calibration=f"async:{tmp_path}/{NAME}.json"
+    )
     named = dataclasses.replace(measurement(), settings=settings)
     files.write(named, folder / "measured")
     files.write_refusal(Code.UNREADABLE, f"{NAME}.nii.gz does not exist", settings, folder / "refused", named.scan, named.vertebrae)

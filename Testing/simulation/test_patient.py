@@ -41,9 +41,7 @@ def test_ideal_reading_of_the_truth_roi_is_the_truth(ideal):
         truth = ideal.truth["levels"][level]
         mean = float(hu[rois == truth["label"]].mean())
         for mineral, stated in truth["qct_equivalent_vbmd_mg_cm3"].items():
-            assert materials.qct_equivalent(mean, mineral, ideal.truth["effective_kev"]) == pytest.approx(
-                stated, abs=1.0
-            )
+            assert materials.qct_equivalent(mean, mineral, ideal.truth["effective_kev"]) == pytest.approx(stated, abs=1.0)
 
 
 def test_rods_have_their_theoretical_hu(ideal):
@@ -120,9 +118,7 @@ def test_dicom_series_reads_back(field, tmp_path):
     back = reader.Execute()
     assert len(paths) == 7
     assert np.array_equal(sitk.GetArrayViewFromImage(back), sitk.GetArrayViewFromImage(part))
-    assert np.allclose(back.GetOrigin(), part.GetOrigin(), atol=1e-3) and np.allclose(
-        back.GetSpacing(), part.GetSpacing()
-    )
+    assert np.allclose(back.GetOrigin(), part.GetOrigin(), atol=1e-3) and np.allclose(back.GetSpacing(), part.GetSpacing())
 
 
 def test_dicom_refuses_no_slices(tmp_path):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 from VertebralBMDLib.resources import resource
 from VertebralBMDLib.simulation import materials
-from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 from VertebralBMDLib.simulation.phantom import paint_phantom, place_rods, rod_hu
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 

@@ -51,9 +51,7 @@ def test_storage_clips():
     assert to_int16(np.array([-2000.0, 0.4, 9999.0])).tolist() == [-1024, 0, 3071]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"kernel": "BONE"}, {"noise_hu": -1.0}, {"slope_error": 0.5}, {"intercept_hu": 200.0}]
-)
+@pytest.mark.parametrize("wrong", [{"kernel": "BONE"}, {"noise_hu": -1.0}, {"slope_error": 0.5}, {"intercept_hu": 200.0}])
 def test_wrong_values_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Scanner(**wrong)

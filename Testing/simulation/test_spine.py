@@ -26,9 +26,7 @@ def test_sizes_and_spacing(sex):
 
 
 def test_women_are_smaller():
-    mean = {
-        s: np.mean([volume_cm3(make_spine(np.random.default_rng(i), s).body("L2")) for i in range(6)]) for s in "FM"
-    }
+    mean = {s: np.mean([volume_cm3(make_spine(np.random.default_rng(i), s).body("L2")) for i in range(6)]) for s in "FM"}
     assert mean["F"] < mean["M"]
 
 

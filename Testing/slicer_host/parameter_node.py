@@ -28,7 +28,10 @@ def parameterNodeWrapper(cls):
 def _property(name, hint, default):
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
     if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode):
-        return property(lambda self: self._node.GetNodeReference(name), lambda self, node: self._node.SetNodeReferenceID(name, node.GetID() if node else None))
+        return property(
+            lambda self: self._node.GetNodeReference(name),
+            lambda self, node: self._node.SetNodeReferenceID(name, node.GetID() if node else None),
+        )
     if kind not in (str, float):
         raise TypeError(f"The stand-in does not know parameters of type {kind}.")
 
@@ -54,7 +57,9 @@ def RemoveObserver(self, tag):
 def connectGui(self, ui):
     """Bind every widget with a SlicerParameterName both ways; returns a tag for ``disconnectGui``."""
     tag = len(self._bound)
-    bindings = [_bind(self, widget) for widget in vars(ui).values() if isinstance(widget, QWidget) and widget.property("SlicerParameterName")]
+    bindings = [
+        _bind(self, widget) for widget in vars(ui).values() if isinstance(widget, QWidget) and widget.property("SlicerParameterName")
+    ]
 
     def update(caller=None, event=None):
         for show, disconnect in bindings:

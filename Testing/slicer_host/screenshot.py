@@ -29,7 +29,9 @@ def main(path, mode=None):
     panel.enter()
     if mode:
         environment = os.environ | {"STUB": mode, "STUB_PID": os.devnull}
-        panel.logic.createWorker = lambda: WorkerProcess(environment=environment, arguments=(str(host.ROOT / "Testing/panel/stub_worker.py"),))
+        panel.logic.createWorker = lambda: WorkerProcess(
+            environment=environment, arguments=(str(host.ROOT / "Testing/panel/stub_worker.py"),)
+        )
     panel.parent.resize(480, 640)
     panel.parent.show()
     panel.ui.measureButton.click()

@@ -41,7 +41,9 @@ class qMRMLNodeComboBox(QComboBox):
             self._scene.RemoveObserver(tag)
         self._scene, self._tags = scene, []
         if scene:
-            self._tags = [scene.AddObserver(event, self._refill) for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)]
+            self._tags = [
+                scene.AddObserver(event, self._refill) for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
+            ]
             self._refill()
 
     def _refill(self, caller=None, event=None):

@@ -1,0 +1,59 @@
+"""What many tests share: one simulated patient with a phantom, its measurement, and small scans for the loader."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+# Helpers beside the tests; importlib mode leaves sys.path alone.
+sys.path += [str(Path(__file__).parent / "report")]
+
+from VertebralBMDLib.pipeline import Measurement, Settings, measure  # noqa: E402
+from VertebralBMDLib.scan import Acquisition, Scan, checked  # noqa: E402
+from VertebralBMDLib.simulation.patient import PatientSpec, SimulatedPatient, simulate_patient  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def patient() -> SimulatedPatient:
+    """T11 to the sacrum on a QRM-BDC/3, by a scanner that reads 3 % too high."""
+    return simulate_patient(
+        PatientSpec(
+            seed=5, vbmd=105.0, spacing_mm=(1.2, 1.2, 3.0), levels=("T11", "S1"), phantom="qrm-bdc3", slope_error=0.03, intercept_hu=4.0
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def scan(patient) -> Scan:
+    return checked(patient.image, Acquisition(kvp=120.0, kernel="STANDARD", slice_thickness_mm=3.0))
+
+
+@pytest.fixture(scope="session")
+def patient_files(patient, tmp_path_factory) -> Path:
+    """A folder with scan.nii.gz and bodies.nii.gz (the truth) of the patient; its name has spaces and letters beyond ASCII."""
+    folder = tmp_path_factory.mktemp("patient") / "Wirbelsäule Ω 1"
+    folder.mkdir()
+    sitk.WriteImage(patient.image, str(folder / "scan.nii.gz"))
+    sitk.WriteImage(patient.bodies, str(folder / "bodies.nii.gz"), useCompression=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def measured(scan) -> Measurement:
+    """The patient, measured with the default settings on the processor."""
+    return measure(scan, Settings(device="cpu"))
+
+
+@pytest.fixture
+def body_like() -> sitk.Image:
+    """A small image that passes for a CT in HU, every voxel different: 14 x 12 x 10 voxels of 0.9 x 0.9 x 2 mm."""
+    voxels = np.random.default_rng(1).normal(-20, 80, (10, 12, 14)).round().astype(np.int16)
+    voxels[5, 6, 7] = 700
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.9, 0.9, 2.0))
+    image.SetOrigin((-5.5, 12.25, 700.0))
+    return image

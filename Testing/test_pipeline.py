@@ -1,0 +1,318 @@
+"""From scan to assessment on the simulated patient, with everything a user can ask for or get wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from VertebralBMDLib.anatomy import label_of
+from VertebralBMDLib.pipeline import STAGES, NotMeasured, Settings, measure
+from VertebralBMDLib.quality import Code, Refused
+from VertebralBMDLib.report.document import document
+from VertebralBMDLib.report.schema import validate
+from VertebralBMDLib.scan import Acquisition, Scan
+
+
+@pytest.fixture(scope="module")
+def bodies(patient_files):
+    return patient_files / "bodies.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def own(scan, bodies):
+    """The patient measured on the true bodies."""
+    return measure(scan, Settings(device="cpu", bodies=bodies))
+
+
+def values(measurement):
+    return {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measurement.measured}
+
+
+def truth_of(patient, level):
+    return patient.truth["levels"][level]["qct_equivalent_vbmd_mg_cm3"]["CaHA"]
+
+
+def not_measured(scan, settings):
+    with pytest.raises(NotMeasured) as caught:
+        measure(scan, settings)
+    return caught.value
+
+
+def written(image, path):
+    sitk.WriteImage(image, str(path), useCompression=True)
+    return path
+
+
+def test_the_patients_density_is_the_truth_within_five(measured, patient):
+    assert measured.assessment.levels == ("L1", "L2") and measured.assessment.refusals == ()
+    for level, value in values(measured).items():
+        assert value == pytest.approx(truth_of(patient, level), abs=5.0)
+    assert measured.assessment.vbmd_mg_cm3 == pytest.approx(np.mean(list(values(measured).values())))
+    assert measured.assessment.category == "low_bone_mass"
+
+
+def test_the_calibration_undoes_the_error_of_the_scanner(measured, patient):
+    line, truth = measured.calibration, patient.truth["calibration"]["CaHA"]
+    assert line.phantom == "qrm-bdc3" and line.material == "CaHA"
+    assert line.slope_mg_cm3_per_hu == pytest.approx(truth["slope_mg_cm3_per_hu"], rel=0.01)
+    assert line.intercept_mg_cm3 == pytest.approx(truth["intercept_mg_cm3"], abs=2.0)
+
+
+def test_the_roi_lies_inside_its_body_and_far_from_its_surface(measured):
+    roi, found = (sitk.GetArrayViewFromImage(image) for image in (measured.roi, measured.vertebrae.label_map))
+    assert measured.roi.IsSameImageGeometryAs(measured.scan.image) and measured.roi.GetPixelID() == sitk.sitkUInt8
+    assert set(np.unique(roi)) == {0, 20, 21}
+    for each in measured.measured:
+        inside = roi == each.vertebra.label
+        assert np.all(found[inside] == each.vertebra.label)
+        assert inside.sum() * np.prod(measured.scan.spacing_mm) / 1000 == pytest.approx(each.density.roi_volume_cm3)
+        assert measured.scan.hu[inside].mean() == pytest.approx(each.density.roi_mean_hu)
+        assert 1.0 < each.density.roi_volume_cm3 < 0.5 * each.vertebra.volume_cm3
+
+
+def test_parts_of_a_vertebra_are_consistent(measured):
+    for each in measured.measured:
+        density = each.density
+        assert density.vbmd_roi_mg_cm3 < density.integral_mg_cm3 < density.cortical_mg_cm3
+        assert density.bmc_mg == pytest.approx(density.integral_mg_cm3 * each.vertebra.volume_cm3, rel=1e-6)
+        assert density.vbmd_roi_mg_cm3 == pytest.approx(measured.calibration.density(density.roi_mean_hu))
+        assert 18 < each.heights.posterior < 40 and 18 < each.heights.anterior < 40 and each.heights.loss < 0.15
+        assert 0 <= each.low_bone_mass_probability <= 1
+
+
+def test_the_result_says_what_made_it(measured):
+    assert [model.name for model in measured.models] == ["localise", "refine", "density"] and measured.device == "cpu"
+    assert tuple(measured.seconds) == STAGES and all(seconds >= 0 for seconds in measured.seconds.values())
+    validate(document(measured))
+
+
+def test_the_same_scan_gives_the_same_result_again(scan, measured):
+    again = measure(scan, Settings(device="cpu"))
+    first, second = document(measured), document(again)
+    assert {**first, "timings_s": None} == {**second, "timings_s": None}
+    assert np.array_equal(sitk.GetArrayViewFromImage(again.roi), sitk.GetArrayViewFromImage(measured.roi))
+
+
+def test_progress_names_every_stage_from_its_start_to_its_end(scan, bodies):
+    seen = []
+    measure(scan, Settings(device="cpu", bodies=bodies), lambda stage, fraction: seen.append((stage, fraction)))
+    assert list(dict.fromkeys(stage for stage, _fraction in seen)) == list(STAGES)
+    for stage in STAGES:
+        fractions = [fraction for name, fraction in seen if name == stage]
+        assert fractions[0] == 0.0 and fractions[-1] == 1.0 and fractions == sorted(fractions)
+
+
+def test_own_bodies_give_the_truth_without_an_engine(own, patient):
+    assert own.vertebrae.engine == "label-map" and [model.name for model in own.models] == ["density"]
+    for level, value in values(own).items():
+        assert value == pytest.approx(truth_of(patient, level), abs=4.0)
+        assert own.vertebrae.get(level).level_confidence == 1.0
+
+
+@pytest.mark.parametrize("orientation", ["RAI", "PIR", "ASL"])
+def test_the_same_scan_stored_another_way_has_the_same_roi_and_density(scan, patient, own, tmp_path, orientation):
+    stored = Scan(sitk.DICOMOrient(scan.image, orientation), scan.acquisition)
+    path = written(sitk.DICOMOrient(patient.bodies, orientation), tmp_path / "bodies.nii.gz")
+    found = measure(stored, Settings(device="cpu", bodies=path))
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.DICOMOrient(found.roi, "LPS")), sitk.GetArrayFromImage(own.roi))
+    assert values(found) == pytest.approx(values(own), abs=1e-3)
+    assert found.measured[0].heights.anterior == pytest.approx(own.measured[0].heights.anterior, abs=1e-6)
+
+
+def test_other_levels_can_be_measured(scan, bodies, patient):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, levels=("L2", "L3", "L4")))
+    assert found.assessment.levels == ("L2", "L3", "L4") and found.assessment.category != "withheld"
+    for level, value in values(found).items():
+        assert value == pytest.approx(truth_of(patient, level), abs=4.0)
+    assert set(np.unique(sitk.GetArrayViewFromImage(found.roi))) == {0, 21, 22, 23}
+
+
+def test_thoracic_levels_are_measured_without_a_category(scan, bodies):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, levels=("T12", "L1")))
+    assert (
+        found.assessment.vbmd_mg_cm3 is not None
+        and found.assessment.category == "withheld"
+        and Code.LEVELS_OUTSIDE_RULE in found.assessment.flags
+    )
+
+
+def test_one_level_of_two_is_measured_and_the_missing_one_said(scan, bodies):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, levels=("L1", "T7")))
+    assert found.assessment.levels == ("L1",) and found.assessment.category == "withheld"
+    assert {Code.LEVEL_NOT_FOUND, Code.ONE_LEVEL_ONLY} <= set(found.assessment.flags)
+
+
+def test_a_level_that_is_not_in_the_scan_is_not_measured_but_the_others_are_shown(scan, bodies):
+    refusal = not_measured(scan, Settings(device="cpu", bodies=bodies, levels=("T7",)))
+    assert refusal.code == Code.LEVEL_NOT_FOUND and {"L1", "L2"} <= {body.level for body in refusal.vertebrae.bodies}
+
+
+def test_a_body_cut_by_the_border_is_not_measured(scan, bodies, patient):
+    cut = [level for level, truth in patient.truth["levels"].items() if not truth["complete"]]
+    assert cut, "the simulated field cuts no body"
+    refusal = not_measured(scan, Settings(device="cpu", bodies=bodies, levels=(cut[0],)))
+    assert refusal.code == Code.BODY_CUT_OFF
+
+
+@pytest.mark.parametrize(("erosion_mm", "code"), [(9.0, Code.ROI_SMALL), (16.0, Code.ROI_EMPTY)])
+def test_a_margin_that_leaves_too_little_is_not_measured(scan, bodies, erosion_mm, code):
+    assert not_measured(scan, Settings(device="cpu", bodies=bodies, erosion_mm=erosion_mm)).code == code
+
+
+def test_margin_and_shape_of_the_erosion_matter(scan, bodies, own):
+    ball = measure(scan, Settings(device="cpu", bodies=bodies, erosion_shape="ball"))
+    less = measure(scan, Settings(device="cpu", bodies=bodies, erosion_mm=1.0))
+    assert ball.measured[0].density.roi_volume_cm3 > own.measured[0].density.roi_volume_cm3
+    assert less.measured[0].density.roi_volume_cm3 > ball.measured[0].density.roi_volume_cm3
+
+
+def test_an_edited_roi_is_used_and_flagged(scan, bodies, own, tmp_path):
+    edited = sitk.GetArrayFromImage(own.roi)
+    dense = scan.hu > np.median(scan.hu[edited == 20])
+    edited[(edited == 20) & ~dense] = 0
+    image = sitk.GetImageFromArray(edited)
+    image.CopyInformation(scan.image)
+    found = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(image, tmp_path / "roi.nii.gz")))
+    assert values(found)["L1"] > values(own)["L1"] + 3
+    assert found.measured[1].density.roi_mean_hu == own.measured[1].density.roi_mean_hu
+    assert all(Code.ROI_EDITED in each.flags for each in found.measured) and not any(Code.ROI_EDITED in each.flags for each in own.measured)
+    assert np.array_equal(sitk.GetArrayFromImage(found.roi) == 20, edited == 20)
+
+
+def test_an_edited_roi_without_a_level_leaves_that_level_out(scan, bodies, own, tmp_path):
+    only = own.roi * sitk.Cast(own.roi == 20, sitk.sitkUInt8)
+    found = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(only, tmp_path / "roi.nii.gz")))
+    assert found.assessment.levels == ("L1",) and Code.ROI_EMPTY in found.assessment.flags
+
+
+def test_an_edited_roi_on_another_grid_is_refused(scan, bodies, own, tmp_path):
+    with pytest.raises(Refused) as caught:
+        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(own.roi[:, :, 1:], tmp_path / "roi.nii.gz")))
+    assert caught.value.code == Code.LABEL_MAP_UNUSABLE
+
+
+def test_contrast_is_refused_unless_it_is_allowed(scan, bodies, own):
+    enhanced = Scan(scan.image, replace(scan.acquisition, contrast="yes"))
+    refused = measure(enhanced, Settings(device="cpu", bodies=bodies))
+    assert (
+        refused.assessment.refusals == (Code.CONTRAST,)
+        and refused.assessment.category == "withheld"
+        and refused.assessment.vbmd_mg_cm3 is None
+    )
+    assert set(values(refused).values()) == {None} and refused.measured[0].vbmd_network_mg_cm3 is None
+    allowed = measure(enhanced, Settings(device="cpu", bodies=bodies, allow=frozenset({Code.CONTRAST})))
+    assert values(allowed) == values(own) and allowed.assessment.refusals == () and Code.CONTRAST in allowed.assessment.flags
+    assert allowed.assessment.category == own.assessment.category
+    for measurement in (refused, allowed):
+        validate(document(measurement))
+
+
+def test_without_a_calibration_only_hu_are_given(scan, bodies, own):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, calibration="none"))
+    assert (
+        found.assessment.category == "withheld" and found.assessment.vbmd_mg_cm3 is None and Code.NOT_CALIBRATED in found.assessment.flags
+    )
+    for each, calibrated in zip(found.measured, own.measured):
+        assert each.density.roi_mean_hu == calibrated.density.roi_mean_hu
+        assert each.density.vbmd_roi_mg_cm3 is each.density.bmc_mg is each.vbmd_network_mg_cm3 is each.low_bone_mass_probability is None
+    assert "density" not in [model.name for model in found.models]
+    validate(document(found))
+
+
+def test_a_phantom_that_is_not_there_is_said_and_withholds(scan, bodies):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, calibration="phantom:mindways-model3"))
+    assert {Code.PHANTOM_NOT_FOUND, Code.NOT_CALIBRATED} <= set(found.assessment.flags) and found.assessment.category == "withheld"
+
+
+def test_uncertain_levels_are_refused_unless_they_are_allowed_or_set(measured, scan, patient):
+    """The lumbar part alone: without ribs or sacrum nobody can name it."""
+    x, y, top = patient.truth["levels"]["L1"]["centroid_lps_mm"]
+    low = scan.image.TransformPhysicalPointToIndex(patient.truth["levels"]["L4"]["centroid_lps_mm"])[2]
+    high = scan.image.TransformPhysicalPointToIndex((x, y, top + 21.0))[2]
+    part = Scan(scan.image[:, :, low:high], scan.acquisition)
+    refused = measure(part, Settings(device="cpu"))
+    assert (
+        Code.LEVEL_UNCERTAIN in refused.assessment.refusals
+        and refused.assessment.category == "withheld"
+        and refused.assessment.vbmd_mg_cm3 is None
+    )
+    allowed = measure(part, Settings(device="cpu", allow=frozenset({Code.LEVEL_UNCERTAIN})))
+    assert allowed.assessment.refusals == () and Code.LEVEL_UNCERTAIN in allowed.assessment.flags
+    point = tuple(patient.truth["levels"]["L2"]["centroid_lps_mm"])
+    named = measure(part, Settings(device="cpu", level_at=("L2", point), levels=("L2", "L3")))
+    assert named.assessment.refusals == () and Code.LEVEL_SET_BY_USER in named.assessment.flags
+    assert values(named)["L2"] == pytest.approx(truth_of(patient, "L2"), abs=5.0)
+    assert np.linalg.norm(np.array(named.vertebrae.get("L2").centroid_lps_mm) - point) < 5
+
+
+def test_renumbering_moves_the_names_of_all_bodies(scan, bodies, own, patient):
+    point = tuple(patient.truth["levels"]["L2"]["centroid_lps_mm"])
+    found = measure(scan, Settings(device="cpu", bodies=bodies, level_at=("L1", point)))
+    assert found.measured[0].density.roi_mean_hu == own.measured[1].density.roi_mean_hu and Code.LEVEL_SET_BY_USER in found.assessment.flags
+    assert found.measured[0].vertebra.label == 20 and np.array_equal(
+        sitk.GetArrayFromImage(found.roi) == 20, sitk.GetArrayFromImage(own.roi) == 21
+    )
+    with pytest.raises(Refused) as caught:
+        measure(scan, Settings(device="cpu", bodies=bodies, level_at=("L1", (0.0, 0.0, 1e4))))
+    assert caught.value.code == Code.LEVEL_POINT_OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "code"),
+    [(Acquisition(kvp=120.0, slice_thickness_mm=5.0), Code.THICK_SLICES), (Acquisition(kvp=120.0, kernel="LUNG"), Code.SHARP_KERNEL)],
+)
+def test_the_acquisition_is_judged(scan, bodies, own, acquisition, code):
+    found = measure(Scan(scan.image, acquisition), Settings(device="cpu", bodies=bodies))
+    assert code in found.assessment.flags and code not in own.assessment.flags
+    assert values(found) == values(own)
+
+
+def changed(scan, place, values_there):
+    """The scan with other values at a place, as an image of its own."""
+    hu = scan.hu.copy()
+    hu[place] = values_there
+    image = sitk.GetImageFromArray(hu)
+    image.CopyInformation(scan.image)
+    return Scan(image, scan.acquisition)
+
+
+def test_a_dense_lesion_in_the_roi_is_flagged(scan, bodies, own):
+    inside = np.argwhere(sitk.GetArrayViewFromImage(own.roi) == label_of("L1"))
+    place = tuple(inside[: len(inside) // 6].T)
+    found = measure(changed(scan, place, 900), Settings(device="cpu", bodies=bodies))
+    flags = {each.vertebra.level: each.flags for each in found.measured}
+    assert Code.ROI_HETEROGENEOUS in flags["L1"] and Code.ROI_HETEROGENEOUS not in flags["L2"]
+    assert Code.LEVELS_DISAGREE in found.assessment.flags
+
+
+def test_a_compressed_body_is_flagged(scan, patient, bodies, tmp_path):
+    labels = sitk.GetArrayFromImage(patient.bodies)
+    where = labels == 20
+    z, y, _x = np.nonzero(where)
+    top = z.max()
+    front = np.arange(labels.shape[1])[None, :, None] < (y.min() + 0.45 * np.ptp(y))
+    height = np.arange(labels.shape[0])[:, None, None] > top - 0.35 * np.ptp(z)
+    labels[where & front & height] = 0
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(patient.bodies)
+    found = measure(scan, Settings(device="cpu", bodies=written(image, tmp_path / "bodies.nii.gz")))
+    flags = {each.vertebra.level: each.flags for each in found.measured}
+    assert Code.HEIGHT_LOSS in flags["L1"] and Code.HEIGHT_LOSS not in flags["L2"]
+    heights = found.measured[0].heights
+    assert heights.anterior < heights.posterior
+
+
+def test_a_failed_calibration_withholds_and_says_which_check(scan, bodies):
+    shifted = Scan(sitk.Cast(scan.image + 70, sitk.sitkInt16), scan.acquisition)
+    found = measure(shifted, Settings(device="cpu", bodies=bodies))
+    assert {Code.CALIBRATION_FAILED, Code.NOT_CALIBRATED} <= set(found.assessment.flags) and found.assessment.category == "withheld"
+    assert set(values(found).values()) == {None} and any(check.status == "fail" for check in found.calibration.checks)
+    validate(document(found))
+
+
+@pytest.mark.parametrize("wrong", [{"engine": "magic"}, {"calibration": "guess"}, {"erosion_mm": -1.0}, {"erosion_shape": "star"}])
+def test_settings_that_make_no_sense_are_errors(scan, bodies, wrong):
+    settings = Settings(device="cpu", **({"bodies": bodies} if "engine" not in wrong else {}), **wrong)
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        measure(scan, settings)
