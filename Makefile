@@ -15,7 +15,7 @@ setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	@echo "Setting up .venv (once; PyTorch is large) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	touch $@
 

@@ -11,7 +11,8 @@ from VertebralBMDLib.pipeline import STAGES, NotMeasured, Settings, measure
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.report.document import document
 from VertebralBMDLib.report.schema import validate
-from VertebralBMDLib.scan import Acquisition, Scan
+from VertebralBMDLib.scan import Acquisition, Scan, checked
+from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 
 
 @pytest.fixture(scope="module")
@@ -316,3 +317,25 @@ def test_settings_that_make_no_sense_are_errors(scan, bodies, wrong):
     settings = Settings(device="cpu", **({"bodies": bodies} if "engine" not in wrong else {}), **wrong)
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         measure(scan, settings)
+
+
+def test_the_network_is_silent_beside_a_phantom_of_another_material():
+    patient = simulate_patient(PatientSpec(seed=12, vbmd=110.0, phantom="mindways-model3", spacing_mm=(1.2, 1.2, 3.0), levels=("T11", "S1")))
+    result = measure(checked(patient.image), Settings(device="cpu"))
+    assert result.calibration.material == "K2HPO4" and Code.NETWORK_OTHER_MATERIAL in result.assessment.flags
+    for each in result.measured:
+        assert each.vbmd_network_mg_cm3 is None and each.low_bone_mass_probability is None
+        truth = patient.truth["levels"][each.vertebra.level]["qct_equivalent_vbmd_mg_cm3"]["K2HPO4"]
+        assert each.density.vbmd_roi_mg_cm3 == pytest.approx(truth, abs=5.0)
+    assert "density" not in [model.name for model in result.models]
+
+
+def test_editing_one_roi_leaves_the_calibration_and_the_other_vertebra_alone(scan, bodies, own, tmp_path):
+    edited = sitk.GetArrayFromImage(own.roi)
+    places = np.argwhere(edited == label_of("L1"))
+    edited[tuple(places[places[:, 2] > np.median(places[:, 2])].T)] = 0
+    image = sitk.GetImageFromArray(edited)
+    image.CopyInformation(own.roi)
+    result = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(image, tmp_path / "roi.nii.gz")))
+    assert values(result)["L1"] != values(own)["L1"] and values(result)["L2"] == values(own)["L2"]
+    assert result.calibration.slope_mg_cm3_per_hu == own.calibration.slope_mg_cm3_per_hu

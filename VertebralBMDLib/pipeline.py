@@ -16,7 +16,7 @@ from .calibration.line import Calibration
 from .calibration.phantom import calibrate
 from .densitometry import Density, Heights
 from .diagnosis import Assessment
-from .network.density import DENSITY, read_density
+from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
 from .roi import Roi, superior_axes, trabecular_roi
@@ -119,19 +119,21 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     if not regions:
         raise NotMeasured(missing[0], vertebrae)
     with _stage("calibration", seconds, progress):
-        centre = np.mean([region.centre_lps_mm for region in regions], axis=0)
+        centre = np.mean([region.vertebra.centroid_lps_mm for region in regions], axis=0)
         calibration, calibration_flags = calibrate(scan, settings.calibration, centre)
     refusals = _refusals(scan, vertebrae, calibration, settings)
     with _stage("measurement", seconds, progress):
         density = calibration.density if calibration.usable and Code.CONTRAST not in refusals else None
-        measured = tuple(_measured(scan, region, density, device) for region in regions)
+        same_material = density is not None and calibration.material == MATERIAL
+        readings = [read_density(scan.image, region.centre_lps_mm, device) if same_material else None for region in regions]
+        measured = tuple(_measured(scan, region, density, reading) for region, reading in zip(regions, readings))
     with _stage("assessment", seconds, progress):
-        flags = (*vertebrae.flags, *_scan_flags(scan), *missing, *calibration_flags)
-        if settings.device == "cuda" != device:
-            flags = (*flags, Code.DEVICE_FALLBACK)
+        flags = [*vertebrae.flags, *_scan_flags(scan), *missing, *calibration_flags]
+        flags += [Code.DEVICE_FALLBACK] if settings.device == "cuda" != device else []
+        flags += [Code.NETWORK_OTHER_MATERIAL] if density and not same_material else []
         values = {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measured}
         assessment = diagnosis.assess(values, tuple(dict.fromkeys(flag for flag in flags if flag not in refusals)), refusals)
-    models = vertebrae.models + ((identity(DENSITY),) if density else ())
+    models = vertebrae.models + ((identity(DENSITY),) if same_material else ())
     return Measurement(scan, vertebrae, _roi_map(scan, regions), calibration, measured, assessment, settings, device, models, seconds)
 
 
@@ -216,12 +218,12 @@ def _scan_flags(scan: Scan) -> list[Code]:
     return flags
 
 
-def _measured(scan: Scan, region: _Region, density, device: str) -> VertebraMeasurement:
+def _measured(scan: Scan, region: _Region, density, reading: tuple[float, float] | None) -> VertebraMeasurement:
     value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, _voxel_cm3(scan), density)
     anterior = np.array([0.0, -1.0, 0.0])
     forward = anterior - (anterior @ region.up) * region.up
     heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, forward / np.linalg.norm(forward))
-    network = read_density(scan.image, region.centre_lps_mm, device) if density else (None, None)
+    network = reading or (None, None)
     flags = list(region.vertebra.flags)
     if region.edited:
         flags.append(Code.ROI_EDITED)
@@ -229,7 +231,7 @@ def _measured(scan: Scan, region: _Region, density, device: str) -> VertebraMeas
         flags.append(Code.ROI_HETEROGENEOUS)
     if heights.loss > _HEIGHT_LOSS:
         flags.append(Code.HEIGHT_LOSS)
-    if density and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
+    if reading and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
         flags.append(Code.NETWORK_DISAGREES)
     return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
 

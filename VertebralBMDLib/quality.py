@@ -54,6 +54,7 @@ class Code(str, Enum):
     LEVELS_DISAGREE = "LEVELS_DISAGREE"
     LEVELS_OUTSIDE_RULE = "LEVELS_OUTSIDE_RULE"
     NETWORK_DISAGREES = "NETWORK_DISAGREES"
+    NETWORK_OTHER_MATERIAL = "NETWORK_OTHER_MATERIAL"
     # Installation.
     MODEL_DAMAGED = "MODEL_DAMAGED"
     TORCH_MISSING = "TORCH_MISSING"
@@ -177,6 +178,10 @@ MESSAGES: dict[Code, Message] = {
         "The 80 and 120 mg/cm³ limits hold for lumbar vertebrae only; the category is withheld.", "Measure L1 and L2."
     ),
     Code.NETWORK_DISAGREES: Message("ROI mean and network differ by more than 20 mg/cm³.", "Check the ROI for cortex, veins or lesions."),
+    Code.NETWORK_OTHER_MATERIAL: Message(
+        "The network reads CaHA equivalents and this phantom is of another material, so its value is withheld.",
+        "Use the ROI value; the two materials have no common scale.",
+    ),
     Code.MODEL_DAMAGED: Message("A bundled model file is missing or its checksum is wrong.", "Reinstall VertebralBMD."),
     Code.TORCH_MISSING: Message(
         "PyTorch is not installed.", "In 3D Slicer install the PyTorch extension; elsewhere run pip install torch."

@@ -41,7 +41,8 @@ def main() -> None:
             dice.append(2 * np.sum((found == label) & (true == label)) / np.sum((found == label).astype(int) + (true == label)))
             if each.density.vbmd_roi_mg_cm3 is not None:
                 truth = one.truth["levels"][each.vertebra.level]["qct_equivalent_vbmd_mg_cm3"]
-                rows.append((truth[result.calibration.material], truth["CaHA"], each.density.vbmd_roi_mg_cm3, each.vbmd_network_mg_cm3))
+                network = each.vbmd_network_mg_cm3
+                rows.append((truth[result.calibration.material], truth["CaHA"], each.density.vbmd_roi_mg_cm3, np.nan if network is None else network))
     publish("simulated_agreement", table(options.patients, np.array(rows), np.array(dice), refused), options.write)
 
 
@@ -65,18 +66,19 @@ def patient(index: int):
 
 
 def table(patients: int, rows: np.ndarray, dice: np.ndarray, refused: list[str]) -> str:
-    """The printed table; rows hold truth in the phantom's material, truth in CaHA, ROI and network."""
+    """The printed table; rows hold truth in the phantom's material, truth in CaHA, ROI and network (NaN beside a K2HPO4 phantom)."""
     lines = [
         f"simulated patients {patients}, refused {len(refused)}: {', '.join(f'{code} x {refused.count(code)}' for code in sorted(set(refused))) or '-'}",
         f"vertebrae measured in mg/cm³ {len(rows)}, Dice of L1 and L2 at the right level {dice.mean():.3f} (worst {dice.min():.3f})",
-        f"{'against the truth':28}{'bias':>8}{'SD':>8}{'RMSE':>8}  mg/cm³",
+        f"{'against the truth':28}{'n':>5}{'bias':>8}{'SD':>8}{'RMSE':>8}  mg/cm³",
     ]
     for name, error in (
         ("ROI mean x phantom", rows[:, 2] - rows[:, 0]),
         ("network (no phantom)", rows[:, 3] - rows[:, 1]),
         ("constant (mean of the truth)", rows[:, 1].mean() - rows[:, 1]),
     ):
-        lines.append(f"{name:28}{error.mean():8.2f}{error.std(ddof=1):8.2f}{np.sqrt((error**2).mean()):8.2f}")
+        error = error[np.isfinite(error)]
+        lines.append(f"{name:28}{len(error):5d}{error.mean():8.2f}{error.std(ddof=1):8.2f}{np.sqrt((error**2).mean()):8.2f}")
     return "\n".join(lines)
 
 

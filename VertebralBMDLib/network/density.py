@@ -14,6 +14,9 @@ from .models import import_torch, load
 DENSITY = "density"
 CROP_SIZE, SPACING_MM = 32, 2.0
 
+#: Reference material of what the network reads; it is never converted.
+MATERIAL = "CaHA"
+
 #: Upper limit of low bone mass in mg/cm³, included (ACR; qct_facts 3.1).
 _LOW_BONE_MASS_MG_CM3 = 120.0
 
