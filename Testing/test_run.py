@@ -34,6 +34,14 @@ def test_a_measured_scan_leaves_its_files(patient_files, tmp_path, patient):
     assert stages[0] == "loading" and stages[-1] == "report" and seen[-1] == ("report", 1.0)
 
 
+def test_a_file_of_the_user_in_the_output_folder_is_never_replaced(patient_files, tmp_path):
+    own = tmp_path / "roi.nii.gz"
+    own.write_bytes(b"hours of work")
+    with pytest.raises(ValueError, match=r"roi\.nii\.gz lies in the output folder"):
+        measure_to_folder(tmp_path / "scan.nii.gz", tmp_path, Settings(roi=own))
+    assert own.read_bytes() == b"hours of work"
+
+
 def test_a_scan_that_cannot_be_used_leaves_a_refusal(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"no image")
     assert measure_to_folder(tmp_path / "scan.nii.gz", tmp_path / "out", Settings()) == REFUSED

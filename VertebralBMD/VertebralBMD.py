@@ -53,7 +53,7 @@ class VertebralBMDParameterNode:
 
     inputVolume: vtkMRMLScalarVolumeNode
     levels: str = "L1, L2"
-    erosionMm: Annotated[float, WithinRange(0, 10)] = 3.0
+    erosionMm: Annotated[float, WithinRange(2, 20)] = 3.0
 
 
 class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -125,14 +125,15 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         volume = self._parameterNode.inputVolume if self._parameterNode else None
         self.ui.measureButton.setText(_("Cancel") if running else _("Measure"))
         self.ui.measureButton.setEnabled(running or volume is not None)
-        ready = _("Measure bone density") if volume else _("Select a CT volume")
-        self.ui.measureButton.setToolTip(_("Stop the measurement") if running else ready)
+        self.ui.measureButton.setToolTip(_("Stop the measurement") if running else _("Measure") if volume else _("Select a CT volume"))
         self.ui.inputsWidget.setEnabled(not running)
         self.ui.progressBar.setVisible(running)
         document, tableNode = scene.measurement_of(volume) if volume else (None, None)
         self.ui.patientLabel.setText(patient_summary(document) if document else _("This volume has not been measured."))
         self.ui.resultTableView.setVisible(tableNode is not None)
         self.ui.resultTableView.setMRMLTableNode(tableNode)
+        if tableNode:
+            self.ui.resultTableView.setProperty("transposed", True)  # Without a node the view refuses it.
 
     def onMeasureButton(self):
         if self.logic.running:
@@ -245,6 +246,5 @@ class VertebralBMDTest(ScriptedLoadableModuleTest):
         except RuntimeError as error:
             if importlib.util.find_spec("torch"):
                 raise
-            self.assertIn("PyTorch extension", str(error))
-            return
+            return self.assertIn("PyTorch extension", str(error))
         self.assertEqual([vertebra["level"] for vertebra in words.measured(document)], ["L1", "L2"])

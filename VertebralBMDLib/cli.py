@@ -27,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"vertebral-bmd: {error}", file=sys.stderr)
         return WRONG_USAGE
+    except ImportError as error:
+        print(f"vertebral-bmd: {error}. Install what this command needs, for example pip install '.[slicer,train]'.", file=sys.stderr)
+        return FAILED
     except OSError as error:
         print(f"vertebral-bmd: {error.strerror or error}", file=sys.stderr)
         return FAILED
@@ -34,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def console() -> None:
     """Entry point of the installed command."""
+    # A console that cannot show a character (mg/cm³ on some code pages) must not undo a measurement.
+    sys.stdout.reconfigure(errors="replace")
+    sys.stderr.reconfigure(errors="replace")
     sys.exit(main())
 
 

@@ -26,6 +26,9 @@ ACR = Thresholds(80.0, 120.0, "post-menopausal women and elderly men, mean of tw
 #: |difference| between vertebrae that raises LEVELS_DISAGREE (qct_facts 1.28).
 _DISAGREEMENT_MG_CM3 = 25.0
 
+#: Why densities can be missing although the scan has a calibration.
+_OTHER_REASONS = frozenset({Code.CALIBRATION_FAILED, Code.CONTRAST})
+
 
 @dataclass(frozen=True)
 class Assessment:
@@ -62,7 +65,7 @@ def assess(vbmd_by_level: dict[str, float | None], flags: tuple[Code, ...], refu
         found.append(Code.LEVELS_OUTSIDE_RULE)
     if len(values) > 1 and max(values) - min(values) > _DISAGREEMENT_MG_CM3:
         found.append(Code.LEVELS_DISAGREE)
-    if levels and not calibrated:
+    if levels and not calibrated and not _OTHER_REASONS.intersection((*flags, *refusals)):
         found.append(Code.NOT_CALIBRATED)
     mean = float(np.mean(values)) if calibrated and not refusals else None
     withheld = mean is None or Code.ONE_LEVEL_ONLY in found or Code.LEVELS_OUTSIDE_RULE in found

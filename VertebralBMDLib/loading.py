@@ -18,8 +18,11 @@ from .scan import Acquisition, Scan, acquisition_in, checked
 _TAGS = [
     "SOPClassUID", "Modality", "SeriesInstanceUID", "ImageType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "KVP",
     "ConvolutionKernel", "SliceThickness", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "TableHeight",
-    "ReconstructionDiameter", "Rows", "Columns", "NumberOfFrames", "RescaleIntercept",
+    "ReconstructionDiameter", "Rows", "Columns",
 ]  # fmt: skip
+
+#: What scanners write where no contrast agent was given.
+_NO_AGENT = ("", "NONE", "NO", "N", "N/A", "NA", "NO CONTRAST")
 
 #: Without these a slice has no place in a volume.
 _NEEDED_TAGS = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
@@ -57,6 +60,8 @@ def load(path: str | Path, series_uid: str | None = None, allow: frozenset[Code]
     if _is_dicom(path):
         slices = _ct_series(path.parent)
         return _load_dicom(_choose(slices, series_uid or str(_header(path).SeriesInstanceUID)), allow)
+    if series_uid is not None:
+        raise Refused(Code.SERIES_NOT_FOUND, "a single file that is not DICOM")
     return _load_file(path, allow)
 
 
@@ -186,8 +191,10 @@ def _ordered(slices: list[_Slice]) -> list[_Slice]:
 
 def _acquisition(header) -> Acquisition:
     def number(tag: str) -> float | None:
-        value = header.get(tag)
-        return float(value) if value not in (None, "") else None
+        try:
+            return float(header.get(tag))
+        except (TypeError, ValueError):
+            return None
 
     def text(tag: str) -> str | None:
         value = header.get(tag)
@@ -197,7 +204,7 @@ def _acquisition(header) -> Acquisition:
         kvp=number("KVP"),
         kernel=text("ConvolutionKernel"),
         slice_thickness_mm=number("SliceThickness"),
-        contrast="yes" if header.get("ContrastBolusAgent") else "unknown",
+        contrast="unknown" if str(header.get("ContrastBolusAgent") or "").strip().upper() in _NO_AGENT else "yes",
         manufacturer=text("Manufacturer"),
         model=text("ManufacturerModelName"),
         table_height_mm=number("TableHeight"),

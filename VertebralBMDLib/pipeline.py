@@ -34,6 +34,9 @@ _THICK_SLICE_MM = 3.0
 _HETEROGENEOUS_SD_HU = 60.0
 _HEIGHT_LOSS = 0.15
 _SMALLEST_ROI_CM3 = 1.0
+_OUTSIDE_BODY = 0.05
+_CALIBRATION_REFUSALS = (Code.PHANTOM_NOT_FOUND, Code.CALIBRATION_FAILED)
+_EROSION_MM = (2.0, 20.0)
 _NETWORK_DISAGREEMENT_MG_CM3 = 20.0
 
 
@@ -51,6 +54,14 @@ class Settings:
     erosion_shape: str = "box"
     device: str = "auto"
     allow: frozenset[Code] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not _EROSION_MM[0] <= self.erosion_mm <= _EROSION_MM[1]:
+            raise ValueError(f"erosion_mm must be within {_EROSION_MM[0]:g}-{_EROSION_MM[1]:g} mm, not {self.erosion_mm}")
+        if not self.levels:
+            raise ValueError("levels must name at least one level")
+        if self.level_at is not None and not np.isfinite(self.level_at[1]).all():
+            raise ValueError("level_at needs a point of finite coordinates in LPS mm")
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     with _stage("calibration", seconds, progress):
         centre = np.mean([region.vertebra.centroid_lps_mm for region in regions], axis=0)
         calibration, calibration_flags = calibrate(scan, settings.calibration, centre)
-    refusals = _refusals(scan, vertebrae, calibration, settings)
+    refusals = _refusals(scan, vertebrae, calibration, calibration_flags, settings)
     with _stage("measurement", seconds, progress):
         density = calibration.density if calibration.usable and Code.CONTRAST not in refusals else None
         same_material = density is not None and calibration.material == MATERIAL
@@ -179,7 +190,8 @@ def _region(
     scan: Scan, label_map: sitk.Image, vertebra: Vertebra, up: np.ndarray, edited: sitk.Image | None, settings: Settings
 ) -> _Region:
     """Cut one vertebra out of the scan with two voxels around it and find its ROI, or take the edited one."""
-    place = _bounding_box(label_map, vertebra.label, margin=2)
+    ours = label_map == vertebra.label
+    place = _bounding_box(ours if edited is None else sitk.Or(ours, edited == vertebra.label), margin=2)
     start, size = [s.start for s in place[::-1]], [s.stop - s.start for s in place[::-1]]
     body_image = sitk.RegionOfInterest(label_map, size, start) == vertebra.label
     roi = trabecular_roi(body_image, up, settings.erosion_mm, settings.erosion_shape)
@@ -192,24 +204,28 @@ def _region(
     return _Region(vertebra, place, scan.hu[place], body, roi, centre, up, edited is not None)
 
 
-def _bounding_box(label_map: sitk.Image, label: int, margin: int) -> tuple[slice, slice, slice]:
+def _bounding_box(mask: sitk.Image, margin: int) -> tuple[slice, slice, slice]:
     statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.Execute(label_map == label)
+    statistics.Execute(mask)
     x, y, z, width, height, depth = statistics.GetBoundingBox(1)
-    extents = zip((z, y, x), (depth, height, width), label_map.GetSize()[::-1])
+    extents = zip((z, y, x), (depth, height, width), mask.GetSize()[::-1])
     return tuple(slice(max(0, low - margin), min(whole, low + length + margin)) for low, length, whole in extents)
 
 
-def _refusals(scan: Scan, vertebrae: Vertebrae, calibration: Calibration, settings: Settings) -> tuple[Code, ...]:
+def _refusals(
+    scan: Scan, vertebrae: Vertebrae, calibration: Calibration, calibration_flags: tuple[Code, ...], settings: Settings
+) -> tuple[Code, ...]:
     """What withholds the patient's value, unless the user allowed it."""
     found = [flag for flag in (Code.TRANSITIONAL_ANATOMY, Code.LEVEL_UNCERTAIN) if flag in vertebrae.flags]
     if scan.acquisition.contrast == "yes" and calibration.usable:
         found.append(Code.CONTRAST)
+    # With auto these are flags; a phantom that was asked for must be there and good.
+    found += [flag for flag in calibration_flags if flag in _CALIBRATION_REFUSALS and settings.calibration != "auto"]
     return tuple(code for code in found if code not in settings.allow)
 
 
 def _scan_flags(scan: Scan) -> list[Code]:
-    thickness = scan.acquisition.slice_thickness_mm or max(scan.spacing_mm)
+    thickness = max(scan.acquisition.slice_thickness_mm or 0.0, *scan.spacing_mm)
     flags = [Code.THICK_SLICES] if thickness > _THICK_SLICE_MM else []
     if scan.acquisition.sharp_kernel:
         flags.append(Code.SHARP_KERNEL)
@@ -227,6 +243,8 @@ def _measured(scan: Scan, region: _Region, density, reading: tuple[float, float]
     flags = list(region.vertebra.flags)
     if region.edited:
         flags.append(Code.ROI_EDITED)
+        if (region.roi.roi & ~region.body).sum() > _OUTSIDE_BODY * region.roi.roi.sum():
+            flags.append(Code.ROI_OUTSIDE_BODY)
     if value.roi_sd_hu > _HETEROGENEOUS_SD_HU and not scan.acquisition.sharp_kernel:
         flags.append(Code.ROI_HETEROGENEOUS)
     if heights.loss > _HEIGHT_LOSS:

@@ -39,6 +39,7 @@ class Code(str, Enum):
     ROI_EMPTY = "ROI_EMPTY"
     ROI_SMALL = "ROI_SMALL"
     ROI_EDITED = "ROI_EDITED"
+    ROI_OUTSIDE_BODY = "ROI_OUTSIDE_BODY"
     ROI_HETEROGENEOUS = "ROI_HETEROGENEOUS"
     HEIGHT_LOSS = "HEIGHT_LOSS"
     # Acquisition and calibration.
@@ -137,6 +138,9 @@ MESSAGES: dict[Code, Message] = {
         "Reduce the erosion margin or check the segmentation of this body.",
     ),
     Code.ROI_EDITED: Message("The ROI was edited by the user.", "Nothing to do; this is recorded for the reader."),
+    Code.ROI_OUTSIDE_BODY: Message(
+        "More than 5 % of the edited ROI lies outside the vertebral body.", "Check that the ROI belongs to this body and this scan."
+    ),
     Code.ROI_HETEROGENEOUS: Message(
         "The HU inside the ROI vary by more than 60 HU (standard deviation).",
         "Look for metastasis, bone island, haemangioma or fracture in the ROI and correct it.",

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from .quality import Code, Refused
 
 #: Kernels that sharpen edges (qct_facts 1.32), GE, Siemens, Canon and Philips names.
-_SHARP_KERNEL = re.compile(r"LUNG|BONE|EDGE|^[BH]r?[6-9]\d|^B[67]|^FC[58]\d|^Y[ABC]", re.IGNORECASE)
+_SHARP_KERNEL = re.compile(r"LUNG|BONE|EDGE|^[A-Z][a-z]?[6-9]\d|^FC[58]\d|^Y[ABC]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _not_hu(hu: np.ndarray) -> str:
     Body tissue in HU gathers around 0 with fat below it (-150...-30); MR, PET, label maps and CT without its rescale
     intercept have no such negative fat.
     """
-    sample = hu[:: max(1, hu.shape[0] // 64), ::2, ::2]
-    if sample.dtype.kind == "f" and not np.isfinite(sample).all():
+    if hu.dtype.kind == "f" and not np.isfinite(hu).all():
         return "NaN or infinite values"
+    sample = hu[:: max(1, hu.shape[0] // 64), ::2, ::2]
     tissue = (sample > -200) & (sample < 200)
     fat = (sample > -150) & (sample < -30)
     if tissue.mean() < 0.01:

@@ -69,7 +69,10 @@ def _acquisition(volume_node) -> Acquisition:
     instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     path = database.fileForInstance(instances[0]) if instances and database else ""
-    return read_acquisition(path) if path else Acquisition()
+    try:
+        return read_acquisition(path) if path else Acquisition()
+    except Refused:
+        return Acquisition()  # The file has moved since it was imported.
 
 
 def show_measurement(volume_node, document: dict, bodies_image: sitk.Image | None, roi_image: sitk.Image | None) -> tuple:
@@ -120,7 +123,7 @@ def save_segmentation(segmentation_node, path: str | Path) -> None:
 
 def save_scene(scene, path: str | Path) -> None:
     """Write a scene with all its data as one .mrb file. Raises OSError when that fails."""
-    if not scene.WriteToMRB(str(path)):
+    if not scene.WriteToMRB(str(Path(path).resolve())):
         raise OSError(f"The scene could not be written to {path}.")
 
 

@@ -42,7 +42,14 @@ def main() -> None:
             if each.density.vbmd_roi_mg_cm3 is not None:
                 truth = one.truth["levels"][each.vertebra.level]["qct_equivalent_vbmd_mg_cm3"]
                 network = each.vbmd_network_mg_cm3
-                rows.append((truth[result.calibration.material], truth["CaHA"], each.density.vbmd_roi_mg_cm3, np.nan if network is None else network))
+                rows.append(
+                    (
+                        truth[result.calibration.material],
+                        truth["CaHA"],
+                        each.density.vbmd_roi_mg_cm3,
+                        np.nan if network is None else network,
+                    )
+                )
     publish("simulated_agreement", table(options.patients, np.array(rows), np.array(dice), refused), options.write)
 
 

@@ -69,13 +69,21 @@ class qMRMLNodeComboBox(QComboBox):
 class qMRMLTableView(QTableWidget):
     """A read-only view of a vtkMRMLTableNode: first column and column names as headers, rows and columns swapped if asked."""
 
-    _transposed = False
-    transposed = Property(bool, lambda self: self._transposed, lambda self, value: setattr(self, "_transposed", value))
+    _transposed, _node = False, None
+
+    def _setTransposed(self, value):
+        # Slicer's own view ignores this while it has no node.
+        if self._node:
+            self._transposed = value
+            self.setMRMLTableNode(self._node)
+
+    transposed = Property(bool, lambda self: self._transposed, _setTransposed)
 
     def setMRMLScene(self, scene):
         self.scene = scene
 
     def setMRMLTableNode(self, node):
+        self._node = node
         columns = range(1, node.GetNumberOfColumns()) if node else ()
         rows = range(node.GetNumberOfRows()) if node else ()
         cells = [[node.GetCellText(row, column) for column in columns] for row in rows]

@@ -118,8 +118,9 @@ def line_checks(slope: float, intercept: float, kvp: float | None = None) -> tup
             "SLOPE", "fail", slope, "at least 0.35 mg/cm³ per HU", "The slope is physically implausible; check rods and certificate."
         )
     else:
-        low, high = _SLOPE_BANDS.get(round(kvp) if kvp else 120, (0.35, 1.15))
-        status = "pass" if low <= slope <= high else "warn"
+        known = not kvp or round(kvp) in _SLOPE_BANDS
+        low, high = _SLOPE_BANDS[round(kvp) if kvp else 120] if known else (0.35, 1.15)
+        status = "pass" if known and low <= slope <= high else "warn"
         voltage = f"{kvp:.0f} kVp" if kvp else "120 kVp, assumed because the header gives none"
         slope_check = Check(
             "SLOPE",
@@ -128,7 +129,9 @@ def line_checks(slope: float, intercept: float, kvp: float | None = None) -> tup
             f"{low} to {high} at {voltage}",
             "The slope agrees with the tube voltage."
             if status == "pass"
-            else "The slope is unusual for this tube voltage; check rods and certificate.",
+            else "The slope is unusual for this tube voltage; check rods and certificate."
+            if known
+            else "No usual slopes are known for this tube voltage; check rods and certificate.",
         )
     size = abs(intercept)
     status = "pass" if size <= 15 else "warn" if size <= 40 else "fail"

@@ -23,7 +23,9 @@ def calibrate(scan: Scan, request: str, centre_lps_mm: Sequence[float]) -> tuple
     if kind == "none":
         return NO_CALIBRATION, ()
     phantoms = [load_phantom(each) for each in ([name] if name else phantom_names())]
-    candidates = phantoms if name else [phantom for phantom in phantoms if phantom.use == "calibration"]
+    candidates = [phantom for phantom in phantoms if phantom.use == "calibration"]
+    if not candidates:
+        raise ValueError(f"{name} is a phantom for validation, not for calibration.")
     found = find_phantom(scan.image, centre_lps_mm, candidates, scan.acquisition.kvp)
     if found is None:
         return NO_CALIBRATION, (Code.PHANTOM_NOT_FOUND,) if kind == "phantom" else ()

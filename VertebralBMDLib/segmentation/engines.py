@@ -12,8 +12,9 @@ import SimpleITK as sitk
 from ..anatomy import COLUMN, label_of
 from ..quality import Code, Refused
 from .bundled import BundledEngine
+from .levels import column_has_gap
 from .own import LabelMapEngine
-from .vertebrae import Engine, Vertebrae
+from .vertebrae import Engine, Vertebra, Vertebrae
 
 #: Engines by their name for ``--engine``.
 ENGINES = {BundledEngine.name: BundledEngine}
@@ -26,6 +27,11 @@ def engine_for(name: str, bodies: Path | None, device: str) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"Unknown engine {name!r}; use one of {', '.join(ENGINES)}.")
     return ENGINES[name](device)
+
+
+def has_gap(bodies: Sequence[Vertebra]) -> bool:
+    """True when neighbours lie so far apart that a body between them was missed."""
+    return column_has_gap(np.array([body.centroid_lps_mm for body in bodies]))
 
 
 def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) -> Vertebrae:
@@ -52,6 +58,10 @@ def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) 
             bodies.append(replace(body, level=name, label=label_of(name), level_confidence=1.0))
     relabelled = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(label_map)])
     relabelled.CopyInformation(label_map)
-    doubts = {Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY}
-    flags = (Code.LEVEL_SET_BY_USER, *(flag for flag in vertebrae.flags if flag not in doubts))
+    # Counting from the point does not help where a body between was missed.
+    doubts = set() if has_gap([body for body in vertebrae.bodies if body.complete]) else {Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY}
+    kept = [flag for flag in vertebrae.flags if flag not in doubts]
+    if not doubts and Code.LEVEL_UNCERTAIN not in kept:
+        kept.append(Code.LEVEL_UNCERTAIN)
+    flags = (Code.LEVEL_SET_BY_USER, *kept)
     return replace(vertebrae, label_map=relabelled, bodies=tuple(bodies), flags=flags)

@@ -55,10 +55,17 @@ def name_levels(field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[
     """
     naming = _named(_evidence(field, centroids_lps_mm, complete), len(centroids_lps_mm))
     # A body that the border cuts has its centroid too near to its neighbour.
-    steps = np.linalg.norm(np.diff(centroids_lps_mm[np.array(complete)], axis=0), axis=1)
-    if Code.LEVEL_UNCERTAIN not in naming.flags and np.any(steps > _GAP * neighbouring_steps(steps)):
+    if Code.LEVEL_UNCERTAIN not in naming.flags and column_has_gap(centroids_lps_mm[np.array(complete)]):
         return Naming(naming.levels, 0.50, (Code.LEVEL_UNCERTAIN, *naming.flags))
     return naming
+
+
+def column_has_gap(centroids_lps_mm: np.ndarray) -> bool:
+    """True when neighbours among whole bodies (n, 3), cranial to caudal, lie so far apart that one between was missed."""
+    if len(centroids_lps_mm) < 3:
+        return False
+    steps = np.linalg.norm(np.diff(centroids_lps_mm, axis=0), axis=1)
+    return bool(np.any(steps > _GAP * neighbouring_steps(steps)))
 
 
 def neighbouring_steps(steps: np.ndarray) -> np.ndarray:

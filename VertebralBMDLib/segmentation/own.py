@@ -31,8 +31,8 @@ class LabelMapEngine:
         present = [int(value) for value in np.unique(labels) if int(value) in LEVELS]
         if not present:
             raise Refused(Code.NO_VERTEBRAE)
-        heights = {value: np.argwhere(labels == value).mean(axis=0)[::-1] for value in present}
-        ordered = sorted(present, key=lambda value: -scan.image.TransformContinuousIndexToPhysicalPoint(heights[value].tolist())[2])
+        centroids = {value: np.argwhere(labels == value).mean(axis=0)[::-1] for value in present}
+        ordered = sorted(present, key=lambda value: -scan.image.TransformContinuousIndexToPhysicalPoint(centroids[value].tolist())[2])
         numbers = np.zeros(int(labels.max()) + 1, dtype=np.uint8)
         numbers[ordered] = range(1, len(ordered) + 1)
         numbered = sitk.GetImageFromArray(numbers[labels])
@@ -54,7 +54,9 @@ def read_label_map(path: Path, reference: sitk.Image) -> sitk.Image:
     values = sitk.GetArrayViewFromImage(image)
     if values.ndim != 3 or values.min() < 0 or values.max() > 255 or np.any(values != np.round(values)):
         raise Refused(Code.LABEL_MAP_UNUSABLE, "values that are not labels from 0 to 255")
-    return sitk.Cast(image, sitk.sitkUInt8)
+    labels = sitk.Cast(image, sitk.sitkUInt8)
+    labels.CopyInformation(reference)
+    return labels
 
 
 def _corner(image: sitk.Image, far: bool) -> np.ndarray:
