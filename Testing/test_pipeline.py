@@ -335,6 +335,7 @@ def test_a_level_set_by_the_user_stays_uncertain_where_a_body_was_missed(scan, p
     point = ("L1", tuple(patient.truth["levels"]["L1"]["centroid_lps_mm"]))
     found = measure(scan, Settings(device="cpu", bodies=written(image, tmp_path / "bodies.nii.gz"), level_at=point))
     assert Code.LEVEL_UNCERTAIN in found.assessment.refusals and found.assessment.category == "withheld"
+    assert all(body.level_confidence < 0.75 for body in found.vertebrae.bodies)
 
 
 def test_an_edited_roi_beside_its_body_is_measured_whole_and_flagged(scan, bodies, own, tmp_path):

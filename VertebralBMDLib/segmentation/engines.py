@@ -12,9 +12,9 @@ import SimpleITK as sitk
 from ..anatomy import COLUMN, label_of
 from ..quality import Code, Refused
 from .bundled import BundledEngine
-from .levels import column_has_gap
+from .levels import GAP_CONFIDENCE, column_has_gap
 from .own import LabelMapEngine
-from .vertebrae import Engine, Vertebra, Vertebrae
+from .vertebrae import Engine, Vertebrae
 
 #: Engines by their name for ``--engine``.
 ENGINES = {BundledEngine.name: BundledEngine}
@@ -27,11 +27,6 @@ def engine_for(name: str, bodies: Path | None, device: str) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"Unknown engine {name!r}; use one of {', '.join(ENGINES)}.")
     return ENGINES[name](device)
-
-
-def has_gap(bodies: Sequence[Vertebra]) -> bool:
-    """True when neighbours lie so far apart that a body between them was missed."""
-    return column_has_gap(np.array([body.centroid_lps_mm for body in bodies]))
 
 
 def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) -> Vertebrae:
@@ -49,19 +44,17 @@ def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) 
     if place is None:
         raise Refused(Code.LEVEL_POINT_OUTSIDE)
     first = COLUMN.index(level) - place
+    # Counting from the point does not help where a body between was missed.
+    gap = column_has_gap(np.array([body.centroid_lps_mm for body in vertebrae.bodies if body.complete]))
     table = np.zeros(256, dtype=np.uint8)
     bodies = []
     for number, body in enumerate(vertebrae.bodies, start=first):
         if 0 <= number < len(COLUMN):
             name = COLUMN[number]
             table[body.label] = label_of(name)
-            bodies.append(replace(body, level=name, label=label_of(name), level_confidence=1.0))
+            bodies.append(replace(body, level=name, label=label_of(name), level_confidence=GAP_CONFIDENCE if gap else 1.0))
     relabelled = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(label_map)])
     relabelled.CopyInformation(label_map)
-    # Counting from the point does not help where a body between was missed.
-    doubts = set() if has_gap([body for body in vertebrae.bodies if body.complete]) else {Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY}
-    kept = [flag for flag in vertebrae.flags if flag not in doubts]
-    if not doubts and Code.LEVEL_UNCERTAIN not in kept:
-        kept.append(Code.LEVEL_UNCERTAIN)
-    flags = (Code.LEVEL_SET_BY_USER, *kept)
+    others = (flag for flag in vertebrae.flags if flag not in (Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY))
+    flags = (Code.LEVEL_SET_BY_USER, *((Code.LEVEL_UNCERTAIN,) if gap else ()), *others)
     return replace(vertebrae, label_map=relabelled, bodies=tuple(bodies), flags=flags)

@@ -26,6 +26,7 @@ _RIB_ROOT_MM, _RIB_REACH_MM, _LONG_RIB_REACH_MM = 36.0, 58.0, 100.0
 _PELVIS_CM3 = 35.0
 #: A step longer than this many times a neighbouring one means that a body between was missed.
 _GAP = 1.6
+GAP_CONFIDENCE = 0.50
 _T12, _L5 = COLUMN.index("T12"), COLUMN.index("L5")
 
 
@@ -56,7 +57,7 @@ def name_levels(field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[
     naming = _named(_evidence(field, centroids_lps_mm, complete), len(centroids_lps_mm))
     # A body that the border cuts has its centroid too near to its neighbour.
     if Code.LEVEL_UNCERTAIN not in naming.flags and column_has_gap(centroids_lps_mm[np.array(complete)]):
-        return Naming(naming.levels, 0.50, (Code.LEVEL_UNCERTAIN, *naming.flags))
+        return Naming(naming.levels, GAP_CONFIDENCE, (Code.LEVEL_UNCERTAIN, *naming.flags))
     return naming
 
 
