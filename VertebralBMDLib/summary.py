@@ -6,8 +6,6 @@ import html
 
 from .report import words
 
-_SOURCES = {"roi": "mean of the ROIs", "network": "mean of the network's estimates"}
-
 #: Each stage of the pipeline in words, and the part of the whole run that it takes on a CPU, in per cent.
 _STAGES = {
     "loading": ("Loading the scan…", 0, 3),
@@ -38,7 +36,7 @@ def patient_summary(document: dict) -> str:
     lines = [f"<b>{category}</b>"]
     if "vbmd_mg_cm3" in patient:
         value = f"{words.number(patient['vbmd_mg_cm3'])} {density_unit(document)}"
-        lines = [f"<b>{value}: {category}</b>", f"{', '.join(patient['levels'])}, {_SOURCES[patient['vbmd_source']]}"]
+        lines = [f"<b>{value}: {category}</b>", f"{', '.join(patient['levels'])}, mean of the ROIs"]
     if patient["category"] != "withheld":
         lines.append(f"Limits: {words.limits(document)}")
     if document["calibration"]["source"] != "none":
