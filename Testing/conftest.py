@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ sys.path += [str(Path(__file__).parent / "report")]
 from VertebralBMDLib.pipeline import Measurement, Settings, measure  # noqa: E402
 from VertebralBMDLib.scan import Acquisition, Scan, checked  # noqa: E402
 from VertebralBMDLib.simulation.patient import PatientSpec, SimulatedPatient, simulate_patient  # noqa: E402
+from VertebralBMDLib.simulation.scanner import TYPICAL  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +24,12 @@ def patient() -> SimulatedPatient:
     """T11 to the sacrum on a QRM-BDC/3, by a scanner that reads 3 % too high."""
     return simulate_patient(
         PatientSpec(
-            seed=5, vbmd=105.0, spacing_mm=(1.2, 1.2, 3.0), levels=("T11", "S1"), phantom="qrm-bdc3", slope_error=0.03, intercept_hu=4.0
+            seed=5,
+            vbmd=105.0,
+            spacing_mm=(1.2, 1.2, 3.0),
+            levels=("T11", "S1"),
+            phantom="qrm-bdc3",
+            scanner=replace(TYPICAL, slope_error=0.03, intercept_hu=4.0),
         )
     )
 

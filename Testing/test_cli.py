@@ -156,7 +156,7 @@ def test_values_that_are_not_hu_can_be_allowed(body_like, tmp_path):
         (["measure", "x", "--output", "y", "--allow", "UNREADABLE"], "UNREADABLE"),
         (["measure", "x", "--output", "y", "--erosion-mm", "thick"], "thick"),
         (["measure", "x", "--output", "y", "--device", "abacus"], "abacus"),
-        (["simulate", "--output", "y", "--kvp", "90"], "kvp"),
+        (["simulate", "--output", "y", "--kvp", "95"], "kvp"),
         (["simulate", "--output", "y", "--phantom", "nothing"], "nothing"),
         (["train", "density", "--output", "y", "--steps", "1"], "--simulated"),
         (["train", "poetry", "--output", "y", "--steps", "1"], "poetry"),

@@ -32,11 +32,11 @@ def test_every_template_is_installed():
     assert set(listed("VertebralBMDLib/CMakeLists.txt", "LIB_TEMPLATES")) == files("VertebralBMDLib", "*.j2")
 
 
-def test_every_model_phantom_and_schema_is_installed():
+def test_every_resource_is_installed():
     resources = set(listed("VertebralBMDLib/CMakeLists.txt", "LIB_RESOURCES"))
     expected = {
         f"{folder}/{name}"
-        for folder in ("Models", "Phantoms", "Schemas")
+        for folder in ("Models", "Phantoms", "Physics", "Schemas")
         for name in files(f"Resources/{folder}", "*")
         if not name.endswith(".md")
     }

@@ -193,10 +193,10 @@ def _demo(options) -> int:
 def _simulate(options) -> int:
     from .demo import write_patient
     from .simulation.patient import PatientSpec
+    from .simulation.scanner import Scanner
 
-    spec = PatientSpec(
-        options.seed, options.sex, options.age, options.vbmd, options.kvp, options.kernel, options.noise_hu, phantom=options.phantom
-    )
+    scanner = Scanner(options.kvp, options.kernel, None, options.noise_hu)
+    spec = PatientSpec(options.seed, options.sex, options.age, options.vbmd, phantom=options.phantom, scanner=scanner)
     print(write_patient(spec, options.output, options.dicom))
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -11,9 +12,10 @@ from .pipeline import Settings
 from .report.table import text_table
 from .run import measure_to_folder
 from .simulation.patient import PatientSpec, simulate_patient
+from .simulation.scanner import TYPICAL
 
 #: Drawn once: an older woman near the lower limit, on a scanner that reads 4 % too high.
-_DEMO = dict(sex="F", age=68.0, vbmd=92.0, phantom="qrm-bdc3", slope_error=0.04, levels=("T10", "S1"))
+_DEMO = dict(sex="F", age=68.0, vbmd=92.0, phantom="qrm-bdc3", scanner=replace(TYPICAL, slope_error=0.04), levels=("T10", "S1"))
 
 
 def write_patient(spec: PatientSpec, folder: Path, dicom: bool = False) -> Path:
@@ -26,7 +28,7 @@ def write_patient(spec: PatientSpec, folder: Path, dicom: bool = False) -> Path:
     if dicom:
         from .simulation.dicom import write_dicom_series
 
-        write_dicom_series(patient.image, folder / "dicom", {"KVP": spec.kvp, "ConvolutionKernel": spec.kernel})
+        write_dicom_series(patient.image, folder / "dicom", {"KVP": spec.scanner.kvp, "ConvolutionKernel": spec.scanner.kernel})
     return folder / "scan.nii.gz"
 
 

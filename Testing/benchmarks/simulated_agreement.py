@@ -14,6 +14,7 @@ from VertebralBMDLib.pipeline import measure
 from VertebralBMDLib.quality import Refused
 from VertebralBMDLib.scan import Acquisition, checked
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
+from VertebralBMDLib.simulation.scanner import Scanner
 
 FIRST_SEED = 900_000
 PHANTOMS = ("qrm-bdc3", "b-mas200", "qrm-bdc6", "image-analysis-qct3d-plus", "mindways-model3")
@@ -27,7 +28,7 @@ def main() -> None:
     for index in range(options.patients):
         one = patient(index)
         try:
-            result = measure(checked(one.image, Acquisition(kvp=one.truth["spec"]["kvp"])))
+            result = measure(checked(one.image, Acquisition(kvp=one.truth["spec"]["scanner"]["kvp"])))
         except Refused as refusal:
             refused.append(refusal.code.value)
             continue
@@ -61,13 +62,16 @@ def patient(index: int):
             seed=FIRST_SEED + index,
             sex=str(rng.choice(["F", "M"])),
             age=float(rng.uniform(40, 85)),
-            noise_hu=float(rng.uniform(8, 40)),
-            kernel=str(rng.choice(["SOFT", "STANDARD", "LUNG"])),
             spacing_mm=(0.9, 0.9, float(rng.choice([1.25, 2.5, 3.0]))),
             phantom=PHANTOMS[index % len(PHANTOMS)],
             levels=("T10", str(rng.choice(["L4", "S1"]))),
-            slope_error=float(rng.normal(0, 0.05)),
-            intercept_hu=float(rng.normal(0, 5)),
+            scanner=Scanner(
+                kernel=str(rng.choice(["SOFT", "STANDARD", "LUNG"])),
+                thickness_mm=None,
+                noise_hu=float(rng.uniform(8, 40)),
+                slope_error=float(rng.normal(0, 0.05)),
+                intercept_hu=float(rng.normal(0, 5)),
+            ),
         )
     )
 

@@ -7,8 +7,8 @@ import pytest
 
 from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 from VertebralBMDLib.resources import resource
-from VertebralBMDLib.simulation import materials
-from VertebralBMDLib.simulation.phantom import paint_phantom, place_rods, rod_hu
+from VertebralBMDLib.simulation.beam import reference_beam
+from VertebralBMDLib.simulation.phantom import paint_phantom, place_rods, rod_material
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 
 CONTRACT = {
@@ -33,30 +33,30 @@ def test_catalogue_is_complete_and_well_formed():
 
 
 def test_caha_rods_lie_on_the_ideal_line():
-    phantom, kev = load_phantom("qrm-bdc6"), materials.effective_kev(120)
+    phantom, beam = load_phantom("qrm-bdc6"), reference_beam(120)
     for rod in phantom.rods:
-        assert materials.qct_equivalent(rod_hu(phantom, rod, kev), "CaHA", kev) == pytest.approx(rod.density_mg_cm3)
+        assert beam.qct_equivalent(beam.hu(rod_material(phantom, rod)), "CaHA") == pytest.approx(rod.density_mg_cm3)
 
 
 def test_mindways_fit_returns_the_ideal_reading():
-    phantom, kev = load_phantom("mindways-model3"), materials.effective_kev(120)
+    phantom, beam = load_phantom("mindways-model3"), reference_beam(120)
     density = [rod.density_mg_cm3 for rod in phantom.rods]
-    excess = [rod_hu(phantom, rod, kev) - rod.water_mg_cm3 for rod in phantom.rods]
+    excess = [beam.hu(rod_material(phantom, rod)) - rod.water_mg_cm3 for rod in phantom.rods]
     sigma_ref, beta_ref = np.polyfit(density, excess, 1)
     sigma_ct, beta_ct = sigma_ref - 0.2174, beta_ref + 999.6
-    assert (150.0 - beta_ct) / sigma_ct == pytest.approx(materials.qct_equivalent(150.0, "K2HPO4", kev), abs=0.1)
+    assert (150.0 - beta_ct) / sigma_ct == pytest.approx(beam.qct_equivalent(150.0, "K2HPO4"), abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["mindways-model3", "qrm-bdc3", "siemens-osteo"])
 def test_painted_rods_have_their_theoretical_hu(name):
-    phantom, kev = load_phantom(name), materials.effective_kev(120)
-    canvas = Canvas(Grid((-100.0, -20.0, 0.0), (0.8, 0.8, 2.0), (250, 50, 6)))
-    rods = place_rods(phantom, (0.0, 0.0), (-5.0, 20.0), kev)
+    phantom, beam = load_phantom(name), reference_beam(120)
+    canvas = Canvas(Grid((-100.0, -20.0, 0.0), (0.8, 0.8, 2.0), (250, 50, 6)), beam)
+    rods = place_rods(phantom, (0.0, 0.0), (-5.0, 20.0))
     paint_phantom(canvas, rods)
     x, y = np.meshgrid(canvas.grid.axis(0), canvas.grid.axis(1))
     for rod in rods:
         core = np.hypot(x - rod.start_lps_mm[0], y - rod.start_lps_mm[1]) < 0.35 * rod.diameter_mm
-        assert canvas.hu[:, core].mean() == pytest.approx(rod_hu(phantom, rod.rod, kev), abs=0.1)
+        assert canvas.hu[:, core].mean() == pytest.approx(beam.hu(rod_material(phantom, rod.rod)), abs=0.1)
 
 
 def test_unknown_phantom_is_named():

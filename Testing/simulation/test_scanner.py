@@ -29,7 +29,7 @@ def test_lung_kernel_overshoots_an_edge_and_standard_does_not():
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_noise_has_the_asked_sigma_and_spectrum(kernel):
     flat = np.zeros((30, 96, 97), np.float32)
-    noisy = Scanner(kernel, noise_hu=25.0).acquire(flat, SPACING, np.random.default_rng(3))
+    noisy = Scanner(kernel=kernel, noise_hu=25.0).acquire(flat, SPACING, np.random.default_rng(3))
     assert noisy.std() == pytest.approx(25.0, rel=0.02)
     assert noisy.mean() == pytest.approx(0.0, abs=0.3)
 
@@ -51,7 +51,9 @@ def test_storage_clips():
     assert to_int16(np.array([-2000.0, 0.4, 9999.0])).tolist() == [-1024, 0, 3071]
 
 
-@pytest.mark.parametrize("wrong", [{"kernel": "BONE"}, {"noise_hu": -1.0}, {"slope_error": 0.5}, {"intercept_hu": 200.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"kvp": 95}, {"kernel": "X"}, {"thickness_mm": -1.0}, {"noise_hu": -1.0}, {"slope_error": 0.5}, {"intercept_hu": 200.0}]
+)
 def test_wrong_values_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Scanner(**wrong)

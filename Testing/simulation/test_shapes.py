@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from VertebralBMDLib.simulation.beam import reference_beam
+from VertebralBMDLib.simulation.materials import WATER
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Ellipsoid, Grid, Plate, Tube, paint
 
 GRID = Grid((-20.0, -20.0, -20.0), (1.0, 1.0, 1.0), (41, 41, 41))
@@ -29,12 +31,12 @@ def test_distance_outside(solid, x):
 @pytest.mark.parametrize(("solid", "volume"), [(BALL, 4 / 3 * np.pi * 512), (TUBE, np.pi * 36 * 20)])
 @pytest.mark.parametrize("subslices", [1, 3])
 def test_painted_volume_is_the_solids(solid, volume, subslices):
-    canvas = Canvas(Grid(GRID.origin_mm, GRID.spacing_mm, GRID.size, subslices))
-    paint(canvas, solid, 0.0)
+    canvas = Canvas(Grid(GRID.origin_mm, GRID.spacing_mm, GRID.size, subslices), reference_beam(120))
+    paint(canvas, solid, WATER)
     assert (canvas.hu + 1000.0).sum() / 1000.0 == pytest.approx(volume, rel=0.01)
 
 
 def test_outside_the_grid_nothing_is_painted():
-    canvas = Canvas(Grid((100.0, 0.0, 0.0), (1.0, 1.0, 1.0), (5, 5, 5)))
-    paint(canvas, BALL, 0.0)
+    canvas = Canvas(Grid((100.0, 0.0, 0.0), (1.0, 1.0, 1.0), (5, 5, 5)), reference_beam(120))
+    paint(canvas, BALL, WATER)
     assert (canvas.hu == -1000.0).all()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import Canvas, coverage
 from VertebralBMDLib.simulation.spine import Sex, Spine
 from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
@@ -17,7 +18,8 @@ from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
 EXPONENT = 2.45
 SKIN_MM = 1.8
 COUCH_HALF_MM, COUCH_RADIUS_MM, COUCH_SHELL_MM = 215.0, 450.0, 2.2
-COUCH_SHELL_HU, COUCH_FOAM_HU = 120.0, -950.0
+# Carbon fibre laminate over rigid foam.
+COUCH_SHELL, COUCH_FOAM = {"carbon": 1.25}, {"polyethylene": 0.05}
 SLAB = 12  # slices drawn at once: bounds the memory of a full field
 
 _Z = np.array([-280.0, -200.0, -140.0, -70.0, 0.0, 80.0, 170.0, 260.0])
@@ -112,22 +114,22 @@ def paint_trunk(canvas: Canvas, trunk: Trunk, tissues: Tissues, texture: SmoothF
         # gluteal muscle below; behind, room for the muscles of the back; a thin wall in front
         rearward = np.clip(dy / half_y, -1.0, 1.0)
         ring = ring + np.where(rearward > 0, np.maximum(np.float32(_RING_BACK) - ring, 0.0), ring - np.float32(_RING_FRONT)) * rearward
-        _paint_lungs(hu, trunk, tissues, (x3, y3, z.astype(np.float32)[:, None, None]), outside + ring, center, field)
-        for distance, value in (
+        _paint_lungs(hu, trunk, canvas.beam.hu(tissues.lung), (x3, y3, z.astype(np.float32)[:, None, None]), outside + ring, center, field)
+        for distance, material in (
             (-ring - outside, tissues.muscle),
             (-outside, tissues.fat),
             (fat_mm - outside, tissues.skin),
-            (fat_mm + SKIN_MM - outside, -1000.0),
+            (fat_mm + SKIN_MM - outside, AIR),
         ):
             share = coverage(distance, grid.spacing_mm[0])
-            hu += share * (np.float32(value) - hu)
+            hu += share * (np.float32(canvas.beam.hu(material)) - hu)
         hu += np.where(hu > -300.0, np.float32(5.0), np.float32(0.0)) * field
 
 
 def _paint_lungs(
     hu: np.ndarray,
     trunk: Trunk,
-    tissues: Tissues,
+    lung_hu: float,
     points: tuple,
     beyond_cavity: np.ndarray,
     center_y: np.ndarray,
@@ -141,7 +143,7 @@ def _paint_lungs(
     inside = np.maximum(beyond_cavity + 2.0, mediastinum.astype(np.float32)[None, :, None] - np.abs(x))
     inside = np.maximum(inside, 0.6 * (trunk.dome(x, y, center_y).astype(np.float32) - z))
     share = coverage(inside, 2.0)
-    hu += share * (np.float32(tissues.lung) + 45.0 * np.maximum(field, -1.0) - hu)
+    hu += share * (np.float32(lung_hu) + 45.0 * np.maximum(field, -1.0) - hu)
 
 
 def paint_couch(canvas: Canvas, top_y: float) -> None:
@@ -156,4 +158,4 @@ def paint_couch(canvas: Canvas, top_y: float) -> None:
     foam = coverage(depth + COUCH_SHELL_MM, grid.spacing_mm[1])
     shell = coverage(depth, grid.spacing_mm[1]) - foam
     canvas.hu *= (1.0 - shell - foam).astype(np.float32)
-    canvas.hu += (shell * COUCH_SHELL_HU + foam * COUCH_FOAM_HU).astype(np.float32)
+    canvas.hu += (shell * canvas.beam.hu(COUCH_SHELL) + foam * canvas.beam.hu(COUCH_FOAM)).astype(np.float32)

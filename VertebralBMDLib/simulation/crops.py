@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from VertebralBMDLib.anatomy import LABELS
-from VertebralBMDLib.simulation import materials
 from VertebralBMDLib.simulation.person import draw_person, make_person
 from VertebralBMDLib.simulation.scanner import Scanner
-from VertebralBMDLib.simulation.shapes import Canvas, Grid
+from VertebralBMDLib.simulation.shapes import Canvas
 from VertebralBMDLib.simulation.spine import LEVELS, rotation
 
 
@@ -59,24 +58,25 @@ def draw_crop(
     kvp, kernel = int(rng.choice(ranges.kvps)), str(rng.choice(ranges.kernels))
     sex, age = str(rng.choice(["F", "M"])), float(rng.uniform(*ranges.age))
     scanner = Scanner(
+        kvp,
         kernel,
-        True,
+        None,
         float(rng.uniform(*ranges.noise_hu)),
         float(np.clip(rng.normal(0.0, ranges.slope_sd), -0.3, 0.3)),
         float(np.clip(rng.normal(0.0, ranges.intercept_sd_hu), -100.0, 100.0)),
     )
     turn = rotation(*np.radians(rng.uniform(-ranges.turn_deg, ranges.turn_deg, 3)))
     seed = np.random.SeedSequence(int(rng.integers(2**63)))
-    person = make_person(seed, sex, age, float(rng.uniform(*ranges.vbmd_mg_cm3)), materials.effective_kev(kvp), turn)
+    person = make_person(seed, sex, age, float(rng.uniform(*ranges.vbmd_mg_cm3)), turn)
     center = person.spine.body(level).frame.origin + rng.uniform(-ranges.shift_mm, ranges.shift_mm, 3)
     origin = center - 0.5 * spacing_mm * (np.array(shape[::-1]) - 1)
-    grid = Grid(tuple(origin.tolist()), (spacing_mm,) * 3, tuple(shape[::-1]), scanner.subslices(spacing_mm))
-    canvas = Canvas(grid)
+    grid = scanner.grid(origin, (spacing_mm,) * 3, shape[::-1])
+    canvas = Canvas(grid, scanner.beam)
     at = LEVELS.index(level)
     draw_person(canvas, person, LEVELS[at - 2 : at + 3])
     hu = scanner.acquire(canvas.hu, grid.spacing_mm, rng)
     quality = person.quality(level)
-    slope = 1.0 / (materials.hu_per_mg_cm3("CaHA", person.kev) * (1.0 + scanner.slope_error))
+    slope = 1.0 / (scanner.beam.hu_per_mg_cm3("CaHA") * (1.0 + scanner.slope_error))
     truth = {
         "level": level,
         "sex": sex,
@@ -87,7 +87,7 @@ def draw_crop(
         "slope_error": scanner.slope_error,
         "intercept_hu": scanner.intercept_hu,
         "vbmd_mg_cm3": quality.vbmd_120,
-        "reading_at_kvp_mg_cm3": quality.reading("CaHA", person.kev),
+        "reading_at_kvp_mg_cm3": quality.reading("CaHA", scanner.beam),
         "true_mineral_mg_cm3": quality.mineral,
         "marrow_fat_fraction": quality.fat_fraction,
         "slope_mg_cm3_per_hu": slope,

@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from VertebralBMDLib.simulation.body import Trunk
+from VertebralBMDLib.simulation.materials import AIR, WATER, mixture
 from VertebralBMDLib.simulation.shapes import Canvas, Ellipsoid, Frame, Tube, coverage, paint
 from VertebralBMDLib.simulation.spine import LEVELS, Spine, canal_tubes
 from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
-
-GAS_HU = -950.0
 
 
 def _ellipsoid(
@@ -30,11 +29,11 @@ def _ellipsoid(
 
 def paint_cavity(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.Generator) -> None:
     """Visceral fat and the organs in it; the trunk wall is closed around them afterwards."""
-    canvas.hu[...] = tissues.fat
+    canvas.hu[...] = canvas.beam.hu(tissues.fat)
     center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
     top = trunk.dome_mm[0]
     paint_bowel(canvas, trunk, tissues, rng)
-    for shape, hu in (
+    for shape, material in (
         (
             _ellipsoid(rng, (-0.48 * half_x, center - 8.0, top - 62.0), (0.47 * half_x, 0.78 * half_y, 82.0)),
             tissues.liver,
@@ -48,18 +47,18 @@ def paint_cavity(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.
             tissues.spleen,
         ),
         (_ellipsoid(rng, (0.40 * half_x, center - 0.35 * half_y, top - 50.0), (45.0, 36.0, 48.0)), tissues.bowel),
-        (_ellipsoid(rng, (0.40 * half_x, center - 0.62 * half_y, top - 42.0), (26.0, 12.0, 24.0)), GAS_HU),
+        (_ellipsoid(rng, (0.40 * half_x, center - 0.62 * half_y, top - 42.0), (26.0, 12.0, 24.0)), AIR),
         (_ellipsoid(rng, (0.0, center - 0.40 * half_y, top + 45.0), (62.0, 45.0, 48.0)), tissues.blood),
         (_ellipsoid(rng, (0.0, center - 0.25 * half_y, -235.0), (42.0, 36.0, 34.0)), tissues.dural_sac),
     ):
-        paint(canvas, shape, hu)
+        paint(canvas, shape, material)
     for side in (-1.0, 1.0):
         place = (side * 64.0, 10.0, -20.0 + 7.0 * side)
         kidney = _ellipsoid(rng, place, (27.0, 25.0, 55.0), side * 35.0)
         paint(canvas, Ellipsoid(kidney.frame, tuple(np.asarray(kidney.half_axes) + 3.0)), tissues.fat)
         paint(canvas, kidney, tissues.kidney)
         hilum = Frame(kidney.frame.origin + [-side * 10.0, -6.0, 0.0], kidney.frame.rotation)
-        paint(canvas, Ellipsoid(hilum, (15.0, 9.0, 24.0)), tissues.fat + 30.0)
+        paint(canvas, Ellipsoid(hilum, (15.0, 9.0, 24.0)), mixture((0.7, tissues.fat), (0.3, tissues.blood)))
 
 
 def paint_bowel(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.Generator) -> None:
@@ -70,10 +69,11 @@ def paint_bowel(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.G
         place = np.array([rng.uniform(-0.78, 0.78) * half_x, center - rng.uniform(-0.15, 0.68) * half_y, z])
         half = rng.uniform(11.0, 27.0, 3)
         loop = _ellipsoid(rng, tuple(place), tuple(half), rng.uniform(0.0, 180.0))
-        paint(canvas, loop, tissues.bowel + rng.normal(0.0, 12.0))
+        watery = rng.uniform(-0.4, 0.3)
+        paint(canvas, loop, mixture((1.0 - watery, tissues.bowel), (watery, WATER)))
         if rng.uniform() < 0.25:
             high = Frame(loop.frame.origin - [0.0, 0.3 * half.min(), 0.0], loop.frame.rotation)
-            paint(canvas, Ellipsoid(high, tuple(0.6 * half)), GAS_HU if rng.uniform() < 0.8 else -300.0)
+            paint(canvas, Ellipsoid(high, tuple(0.6 * half)), AIR if rng.uniform() < 0.8 else mixture((0.7, tissues.bowel)))
 
 
 def _along(
@@ -141,7 +141,11 @@ def _paint_marbled(canvas: Canvas, muscle: Tube, tissues: Tissues, streaks: Smoo
     inside = coverage(muscle.distance(*points), canvas.grid.footprint_mm)
     field = streaks.at(*(p.ravel() for p in points), grain_mm)
     fatty = np.clip(0.5 + 0.8 * (field - np.float32(2.2 - 5.0 * tissues.infiltration)), 0.0, 0.85)
-    canvas.blend(window, inside, inside * (np.float32(tissues.muscle) * (1.0 - fatty) + np.float32(tissues.fat) * fatty))
+    canvas.blend(
+        window,
+        inside,
+        inside * (np.float32(canvas.beam.hu(tissues.muscle)) * (1.0 - fatty) + np.float32(canvas.beam.hu(tissues.fat)) * fatty),
+    )
 
 
 def paint_vessels(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
@@ -185,7 +189,7 @@ def paint_vessels(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
 
 def paint_canal_and_discs(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
     """Epidural fat and dural sac, then the discs; bones go over them."""
-    for tube, hu in zip(canal_tubes(spine), (tissues.epidural, tissues.dural_sac)):
-        paint(canvas, tube, hu)
+    for tube, material in zip(canal_tubes(spine), (tissues.epidural, tissues.dural_sac)):
+        paint(canvas, tube, material)
     for disc in spine.discs:
         paint(canvas, disc, tissues.disc)

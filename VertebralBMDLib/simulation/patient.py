@@ -13,8 +13,9 @@ import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.calibration.catalogue import Phantom, load_phantom
-from VertebralBMDLib.simulation import materials
+from VertebralBMDLib.simulation.beam import effective_kev
 from VertebralBMDLib.simulation.body import Trunk, paint_couch
+from VertebralBMDLib.simulation.materials import MINERALS, Mineral
 from VertebralBMDLib.simulation.person import Person, draw_person, make_person
 from VertebralBMDLib.simulation.phantom import (
     SLAB_HEIGHT_MM,
@@ -22,7 +23,7 @@ from VertebralBMDLib.simulation.phantom import (
     paint_phantom,
     place_rods,
 )
-from VertebralBMDLib.simulation.scanner import Scanner, to_int16
+from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner, to_int16
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.spine import LEVELS, Sex, Spine
 
@@ -36,27 +37,20 @@ class PatientSpec:
 
     vbmd: QCT-equivalent mg/cm3 CaHA of L1 at 120 kVp, None draws it from the age and sex curve.
     spacing_mm, size: x, y, z spacing and in-plane matrix (None fits body and couch).
-    levels: uppermost and lowest level in the field. kernel: see `scanner.KERNELS`.
-    noise_hu, slope_error, intercept_hu: of the scanner. phantom: catalogue name, JSON path or None.
+    levels: uppermost and lowest level in the field. phantom: catalogue name, JSON path or None.
     """
 
     seed: int
     sex: Sex = "F"
     age: float = 60.0
     vbmd: float | None = None
-    kvp: int = 120
-    kernel: str = "STANDARD"
-    noise_hu: float = 15.0
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 2.5)
     size: tuple[int, int] | None = None
     phantom: str | None = None
     levels: tuple[str, str] = ("T9", "S1")
-    slope_error: float = 0.0
-    intercept_hu: float = 0.0
-    slice_profile: bool = True
+    scanner: Scanner = TYPICAL
 
     def __post_init__(self) -> None:
-        materials.effective_kev(self.kvp)
         if self.sex not in ("F", "M"):
             raise ValueError(f"sex must be F or M, not {self.sex!r}")
         if not 18.0 <= self.age <= 100.0:
@@ -69,10 +63,6 @@ class PatientSpec:
             raise ValueError(f"size must be at least 1 x 1 pixels, not {self.size}")
         if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS:
             raise ValueError(f"levels must run from one of {', '.join(TOPS)} to one of {', '.join(BOTTOMS)}, not {self.levels}")
-        self.scanner()
-
-    def scanner(self) -> Scanner:
-        return Scanner(self.kernel, self.slice_profile, self.noise_hu, self.slope_error, self.intercept_hu)
 
 
 @dataclass(frozen=True)
@@ -93,15 +83,14 @@ class SimulatedPatient:
 def simulate_patient(spec: PatientSpec) -> SimulatedPatient:
     """Draw a patient, scan it, and say what is true about it."""
     person_seed, noise, table = np.random.SeedSequence(spec.seed).spawn(3)
-    kev = materials.effective_kev(spec.kvp)
-    person = make_person(person_seed, spec.sex, spec.age, spec.vbmd, kev)
+    person = make_person(person_seed, spec.sex, spec.age, spec.vbmd)
     phantom = load_phantom(spec.phantom) if spec.phantom else None
     table_rng = np.random.default_rng(table)
     offset = table_rng.uniform([-12.0, -12.0, -700.0], [12.0, 12.0, 700.0])
-    canvas = Canvas(_field_of_view(spec, person, table_rng))
+    canvas = Canvas(_field_of_view(spec, person, table_rng), spec.scanner.beam)
     draw_person(canvas, person)
-    rods = _paint_support(canvas, person.trunk, phantom, kev, table_rng)
-    hu = to_int16(spec.scanner().acquire(canvas.hu, canvas.grid.spacing_mm, np.random.default_rng(noise)))
+    rods = _paint_support(canvas, person.trunk, phantom, table_rng)
+    hu = to_int16(spec.scanner.acquire(canvas.hu, canvas.grid.spacing_mm, np.random.default_rng(noise)))
     images = [_to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.structures, canvas.rois)]
     return SimulatedPatient(*images, truth=_truth(spec, canvas, person, phantom, rods, offset))
 
@@ -118,12 +107,7 @@ def _field_of_view(spec: PatientSpec, person: Person, rng: np.random.Generator) 
     center = 0.5 * (near + far) + rng.uniform(-8.0, 8.0, 2)
     origin = (center[0] - 0.5 * (nx - 1) * sx, center[1] - 0.5 * (ny - 1) * sy, low)
     nz = int(np.ceil((high - low) / sz)) + 1
-    return Grid(
-        tuple(float(o) for o in origin),
-        tuple(float(s) for s in spec.spacing_mm),
-        (nx, ny, nz),
-        spec.scanner().subslices(sz),
-    )
+    return spec.scanner.grid(origin, spec.spacing_mm, (nx, ny, nz))
 
 
 def _bottom_z(spine: Spine, level: str) -> float:
@@ -134,7 +118,7 @@ def _bottom_z(spine: Spine, level: str) -> float:
     return float(body.frame.origin[2] - 0.5 * body.height - 5.0)
 
 
-def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, kev: float, rng: np.random.Generator) -> tuple[PlacedRod, ...]:
+def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, rng: np.random.Generator) -> tuple[PlacedRod, ...]:
     """Couch under the patient, with the phantom between if there is one."""
     z = canvas.grid.axis(2)
     back = float(trunk.skin_back(z).max())
@@ -144,7 +128,7 @@ def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, kev: f
         step = canvas.grid.spacing_mm[2]
         center = (float(rng.uniform(-10.0, 10.0)), back + 2.0 + 0.5 * SLAB_HEIGHT_MM)
         along = (float(z[0] - step), float(z[-1] + step))
-        rods = place_rods(phantom, center, along, kev, yaw_deg=float(rng.uniform(-0.6, 0.6)))
+        rods = place_rods(phantom, center, along, yaw_deg=float(rng.uniform(-0.6, 0.6)))
         top = back + 2.0 + SLAB_HEIGHT_MM + 12.0  # the slab's corners rest on the curved couch
     paint_couch(canvas, top)
     if rods:
@@ -152,10 +136,10 @@ def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, kev: f
     return rods
 
 
-def _ideal_line(spec: PatientSpec, mineral: materials.Mineral, kev: float) -> dict[str, float]:
+def _ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:
     """The calibration that undoes this scanner's slope and intercept: density = slope * HU + intercept."""
-    slope = 1.0 / (materials.hu_per_mg_cm3(mineral, kev) * (1.0 + spec.slope_error))
-    return {"slope_mg_cm3_per_hu": slope, "intercept_mg_cm3": -slope * spec.intercept_hu}
+    slope = 1.0 / (scanner.beam.hu_per_mg_cm3(mineral) * (1.0 + scanner.slope_error))
+    return {"slope_mg_cm3_per_hu": slope, "intercept_mg_cm3": -slope * scanner.intercept_hu}
 
 
 def _to_image(array: np.ndarray, grid: Grid, offset: np.ndarray) -> sitk.Image:
@@ -187,7 +171,7 @@ def _truth(
         levels[level] = {
             "label": LABELS[level],
             "complete": bool(low[2] >= z[0] and high[2] <= z[-1]),
-            "qct_equivalent_vbmd_mg_cm3": {m: quality.reading(m, person.kev) for m in ("CaHA", "K2HPO4")},
+            "qct_equivalent_vbmd_mg_cm3": {m: quality.reading(m, canvas.beam) for m in MINERALS},
             "qct_equivalent_at_120_kvp_mg_cm3_CaHA": quality.vbmd_120,
             "true_mineral_mg_cm3": quality.mineral,
             "marrow_fat_fraction": quality.fat_fraction,
@@ -198,7 +182,7 @@ def _truth(
             "id": r.rod.id,
             "density_mg_cm3": r.rod.density_mg_cm3,
             "water_mg_cm3": r.rod.water_mg_cm3,
-            "hu": r.hu,
+            "hu": canvas.beam.hu(r.material),
             "start_lps_mm": [float(c) for c in r.start_lps_mm + offset],
             "end_lps_mm": [float(c) for c in r.end_lps_mm + offset],
             "diameter_mm": r.diameter_mm,
@@ -208,8 +192,8 @@ def _truth(
     return {
         "seed": spec.seed,
         "spec": asdict(spec),
-        "effective_kev": person.kev,
-        "calibration": {m: _ideal_line(spec, m, person.kev) for m in ("CaHA", "K2HPO4")},
+        "effective_kev": effective_kev(canvas.beam),
+        "calibration": {m: _ideal_line(spec.scanner, m) for m in MINERALS},
         "levels": levels,
         "rods": placed,
         "phantom": None if phantom is None else {"name": phantom.name, "material": phantom.material},

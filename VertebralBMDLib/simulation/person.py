@@ -39,7 +39,6 @@ class Person:
     trunk: Trunk
     tissues: Tissues
     qualities: tuple[BoneQuality, ...]
-    kev: float
     streams: tuple[np.random.SeedSequence, np.random.SeedSequence]
 
     def quality(self, level: str) -> BoneQuality:
@@ -51,9 +50,7 @@ def expected_vbmd(sex: Sex, age: float) -> float:
     return float(np.interp(age, _AGE, _CURVE[sex]))
 
 
-def make_person(
-    seed: np.random.SeedSequence, sex: Sex, age: float, vbmd: float | None, kev: float, turn: np.ndarray | None = None
-) -> Person:
+def make_person(seed: np.random.SeedSequence, sex: Sex, age: float, vbmd: float | None, turn: np.ndarray | None = None) -> Person:
     """Draw a person. vbmd: CaHA reading of L1 at 120 kV, None for the age curve; turn: rotation of the spine about L1.
 
     Every subject has a stream of its own, so another voltage or density leaves the anatomy unchanged.
@@ -65,8 +62,8 @@ def make_person(
         spine = spine.turned(turn)
     trunk = make_trunk(rng, sex, spine)
     qualities = draw_qualities(np.random.default_rng(bone), sex, age, vbmd)
-    tissues = make_tissues(np.random.default_rng(soft), age, kev)
-    return Person(spine, trunk, tissues, qualities, kev, (organ_stream, texture_stream))
+    tissues = make_tissues(np.random.default_rng(soft), age)
+    return Person(spine, trunk, tissues, qualities, (organ_stream, texture_stream))
 
 
 def draw_qualities(rng: np.random.Generator, sex: Sex, age: float, vbmd: float | None) -> tuple[BoneQuality, ...]:
@@ -91,7 +88,7 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] = LEVELS) 
     organs.paint_muscles(canvas, spine, tissues, texture, STREAK_MM)
     organs.paint_canal_and_discs(canvas, spine, tissues)
     first = person.quality("L1")
-    paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction, person.kev)
+    paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction)
     for level, seed in zip(LEVELS, person.streams[1].spawn(len(LEVELS))):
         if level in levels:
-            paint_body(canvas, spine.body(level), LABELS[level], person.quality(level), person.kev, np.random.default_rng(seed))
+            paint_body(canvas, spine.body(level), LABELS[level], person.quality(level), np.random.default_rng(seed))

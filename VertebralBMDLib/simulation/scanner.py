@@ -6,10 +6,14 @@ error, noise, clipping. Switching an effect off leaves the values untouched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, ndimage
+
+from VertebralBMDLib.simulation.beam import Beam, reference_beam
+from VertebralBMDLib.simulation.shapes import Grid
 
 MIN_HU, MAX_HU = -1024, 3071
 MAX_SUBSLICE_MM = 1.3
@@ -42,15 +46,22 @@ KERNELS: dict[str, Kernel | None] = {
 
 @dataclass(frozen=True)
 class Scanner:
-    """Acquisition and reconstruction; the defaults are a perfect scanner."""
+    """Acquisition and reconstruction; the defaults are a perfect scanner at 120 kV.
 
+    thickness_mm: of the slices; 0 switches the slice profile off, None is as thick as the slices are apart.
+    """
+
+    kvp: int = 120
     kernel: str = "NONE"
-    slice_profile: bool = False
+    thickness_mm: float | None = 0.0
     noise_hu: float = 0.0
     slope_error: float = 0.0
     intercept_hu: float = 0.0
 
     def __post_init__(self) -> None:
+        reference_beam(self.kvp)
+        if self.thickness_mm is not None and not 0.0 <= self.thickness_mm <= 10.0:
+            raise ValueError(f"thickness_mm must be within 0-10 mm, not {self.thickness_mm}")
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {sorted(KERNELS)}, not {self.kernel!r}")
         if not 0.0 <= self.noise_hu <= 500.0:
@@ -60,9 +71,16 @@ class Scanner:
         if not abs(self.intercept_hu) <= 100.0:
             raise ValueError(f"intercept_hu must be within -100 to 100 HU, not {self.intercept_hu}")
 
-    def subslices(self, slice_mm: float) -> int:
-        """Samples per slice thickness that make up the rectangular slice profile."""
-        return int(np.ceil(slice_mm / MAX_SUBSLICE_MM)) if self.slice_profile else 1
+    @property
+    def beam(self) -> Beam:
+        return reference_beam(self.kvp)
+
+    def grid(self, origin_mm: Sequence[float], spacing_mm: Sequence[float], size: Sequence[int]) -> Grid:
+        """Grid of a scan whose slices have this scanner's rectangular profile; tuples are (x, y, z)."""
+        thickness = spacing_mm[2] if self.thickness_mm is None else self.thickness_mm
+        subslices = max(1, int(np.ceil(thickness / MAX_SUBSLICE_MM)))
+        origin, spacing = (tuple(float(v) for v in values) for values in (origin_mm, spacing_mm))
+        return Grid(origin, spacing, tuple(int(n) for n in size), subslices, thickness or None)
 
     def acquire(self, hu: np.ndarray, spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
         """(z, y, x) float32 HU of the scanned volume; spacing (x, y, z)."""
@@ -78,6 +96,9 @@ class Scanner:
             return hu
         weight = np.clip((hu + 1000.0) / (1000.0 + TAPER_HU), 0.0, 1.0)
         return hu + weight * (np.maximum(hu, TAPER_HU) * np.float32(self.slope_error) + np.float32(self.intercept_hu))
+
+
+TYPICAL = Scanner(kernel="STANDARD", thickness_mm=None, noise_hu=15.0)
 
 
 def blur(hu: np.ndarray, spacing_mm: tuple[float, float, float], kernel: Kernel | None) -> np.ndarray:

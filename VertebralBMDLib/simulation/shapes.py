@@ -11,23 +11,35 @@ from typing import Protocol
 
 import numpy as np
 
+from VertebralBMDLib.simulation.beam import Beam
+from VertebralBMDLib.simulation.materials import Composition
+
 Window = tuple[slice, slice, slice]
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Axis-aligned LPS grid; tuples are (x, y, z). `subslices` samples each slice thickness."""
+    """Axis-aligned LPS grid; tuples are (x, y, z).
+
+    Each slice is the mean of `subslices` samples over its thickness (None: the slice spacing), which may
+    overlap its neighbours or leave a gap to them.
+    """
 
     origin_mm: tuple[float, float, float]
     spacing_mm: tuple[float, float, float]
     size: tuple[int, int, int]
     subslices: int = 1
+    thickness_mm: float | None = None
+
+    @property
+    def slice_mm(self) -> float:
+        return self.thickness_mm or self.spacing_mm[2]
 
     @property
     def footprint_mm(self) -> float:
         """Edge of the cube as large as one sample: the width of an antialiased edge."""
-        return float((np.prod(self.spacing_mm) / self.subslices) ** (1.0 / 3.0))
+        return float((self.spacing_mm[0] * self.spacing_mm[1] * self.slice_mm / self.subslices) ** (1.0 / 3.0))
 
     def axis(self, k: int) -> np.ndarray:
         """Voxel centres along axis k (0 = x), mm."""
@@ -37,8 +49,9 @@ class Grid:
         """Array window (z, y, x) that covers the box with one voxel to spare; None if outside."""
         slices = []
         for k in (2, 1, 0):
-            low = int(np.floor((bounds[0][k] - self.origin_mm[k]) / self.spacing_mm[k])) - 1
-            high = int(np.ceil((bounds[1][k] - self.origin_mm[k]) / self.spacing_mm[k])) + 2
+            spare = 1 if k < 2 else max(1, int(np.ceil(0.5 * self.slice_mm / self.spacing_mm[2])))
+            low = int(np.floor((bounds[0][k] - self.origin_mm[k]) / self.spacing_mm[k])) - spare
+            high = int(np.ceil((bounds[1][k] - self.origin_mm[k]) / self.spacing_mm[k])) + spare + 1
             low, high = max(low, 0), min(high, self.size[k])
             if low >= high:
                 return None
@@ -49,7 +62,7 @@ class Grid:
         """x (1,1,nx), y (1,ny,1), z (nz*subslices,1,1) of the samples in a window, float32 mm."""
         z, y, x = (self.axis(k)[s] for k, s in zip((2, 1, 0), window))
         step = (np.arange(self.subslices) + 0.5) / self.subslices - 0.5
-        z = (z[:, None] + self.spacing_mm[2] * step[None, :]).ravel()
+        z = (z[:, None] + self.slice_mm * step[None, :]).ravel()
         return (
             x.astype(np.float32)[None, None, :],
             y.astype(np.float32)[None, :, None],
@@ -59,18 +72,20 @@ class Grid:
 
 @dataclass
 class Canvas:
-    """The volume being drawn, (z, y, x): HU and the three label maps of the truth."""
+    """The volume being drawn, (z, y, x): HU as `beam` sees it, and the label maps of the truth."""
 
     grid: Grid
+    beam: Beam
     hu: np.ndarray = field(init=False)
     bodies: np.ndarray = field(init=False)
     structures: np.ndarray = field(init=False)
     rois: np.ndarray = field(init=False)
+    findings: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         shape = self.grid.size[::-1]
         self.hu = np.full(shape, -1000.0, np.float32)
-        self.bodies, self.structures, self.rois = (np.zeros(shape, np.uint8) for _ in range(3))
+        self.bodies, self.structures, self.rois, self.findings = (np.zeros(shape, np.uint8) for _ in range(4))
 
     def slice_mean(self, samples: np.ndarray) -> np.ndarray:
         """Mean over the subslices: the rectangular slice profile."""
@@ -99,12 +114,12 @@ class Solid(Protocol):
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray: ...
 
 
-def paint(canvas: Canvas, solid: Solid, hu: float) -> None:
+def paint(canvas: Canvas, solid: Solid, material: Composition) -> None:
     """Draw a homogeneous solid."""
     window = canvas.grid.window(solid.bounds)
     if window is not None:
         inside = coverage(solid.distance(*canvas.grid.points(window)), canvas.grid.footprint_mm)
-        canvas.blend(window, inside, inside * np.float32(hu))
+        canvas.blend(window, inside, inside * np.float32(canvas.beam.hu(material)))
 
 
 @dataclass(frozen=True)

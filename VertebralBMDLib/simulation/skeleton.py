@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from VertebralBMDLib.simulation import materials
 from VertebralBMDLib.simulation.body import Trunk
+from VertebralBMDLib.simulation.materials import bone
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Plate, Solid, coverage
 from VertebralBMDLib.simulation.spine import Spine
 from VertebralBMDLib.simulation.vertebra import BodyShape
@@ -46,7 +46,7 @@ class BoneStuff:
     fat_fraction: float
 
 
-def paint_bone(canvas: Canvas, solids: Sequence[Solid], stuff: BoneStuff, kev: float, structure: int) -> None:
+def paint_bone(canvas: Canvas, solids: Sequence[Solid], stuff: BoneStuff, structure: int) -> None:
     """Draw the union of solids as one bone and label it."""
     boxes = [s.bounds for s in solids]
     whole = canvas.grid.window((np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)))
@@ -65,8 +65,8 @@ def paint_bone(canvas: Canvas, solids: Sequence[Solid], stuff: BoneStuff, kev: f
         np.minimum(view, solid.distance(*canvas.grid.points(window)), out=view)
     footprint = canvas.grid.footprint_mm
     outside, inside = coverage(distance, footprint), coverage(distance + np.float32(stuff.cortex_mm), footprint)
-    cortex = np.float32(materials.bone_hu(stuff.cortex_mg, 0.0, kev))
-    inner = np.float32(materials.bone_hu(stuff.inner_mg, stuff.fat_fraction, kev))
+    cortex = np.float32(canvas.beam.hu(bone(stuff.cortex_mg, 0.0)))
+    inner = np.float32(canvas.beam.hu(bone(stuff.inner_mg, stuff.fat_fraction)))
     share = canvas.blend(whole, outside, (outside - inside) * cortex + inside * inner)
     canvas.structures[whole][share >= 0.5] = structure
 
@@ -162,17 +162,15 @@ def pelvis(spine: Spine) -> list[list[Solid]]:
     return wings
 
 
-def paint_skeleton(
-    canvas: Canvas, spine: Spine, trunk: Trunk, levels: Sequence[str], inner_mg: float, fat_fraction: float, kev: float
-) -> None:
+def paint_skeleton(canvas: Canvas, spine: Spine, trunk: Trunk, levels: Sequence[str], inner_mg: float, fat_fraction: float) -> None:
     """Pelvis, sacrum, ribs and arches of the named levels; `inner_mg`, the mineral of L1, scales them all."""
     for wing in pelvis(spine):
-        paint_bone(canvas, wing, BoneStuff(1.1, 950.0, 0.7 * inner_mg, fat_fraction), kev, PELVIS)
+        paint_bone(canvas, wing, BoneStuff(1.1, 950.0, 0.7 * inner_mg, fat_fraction), PELVIS)
     for level in levels:
         if level not in _RIB_END:
             continue
         for rib in rib_pair(spine, trunk, level):
-            paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), kev, RIBS)
-    paint_bone(canvas, sacrum(spine), BoneStuff(0.7, 900.0, 0.85 * inner_mg, fat_fraction), kev, SACRUM)
+            paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
+    paint_bone(canvas, sacrum(spine), BoneStuff(0.7, 900.0, 0.85 * inner_mg, fat_fraction), SACRUM)
     for level in levels:
-        paint_bone(canvas, spine.arches(level), BoneStuff(1.1, 1000.0, 1.1 * inner_mg, fat_fraction), kev, POSTERIOR)
+        paint_bone(canvas, spine.arches(level), BoneStuff(1.1, 1000.0, 1.1 * inner_mg, fat_fraction), POSTERIOR)

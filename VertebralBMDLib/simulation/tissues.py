@@ -1,6 +1,6 @@
-"""One person's soft tissues, as HU at the scan's effective energy.
+"""One person's soft tissues, as compositions: the same person scanned at another voltage keeps them.
 
-Composition, not HU, is drawn: the same person scanned at another voltage keeps it. Spread between
+Spread between
 people is wide on purpose, so that bone cannot be inferred from fat or muscle.
 """
 
@@ -10,48 +10,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from VertebralBMDLib.simulation.materials import hu_of_mixture, hu_of_tissue
+from VertebralBMDLib.simulation.materials import Composition, mixture, tissue
 
 
 @dataclass(frozen=True)
 class Tissues:
-    """HU per tissue; `infiltration` is the share of fat streaks in the muscles of the back."""
+    """What each tissue is made of; `infiltration` is the share of fat streaks in the muscles of the back."""
 
-    fat: float
-    muscle: float
-    blood: float
-    liver: float
-    spleen: float
-    kidney: float
-    bowel: float
-    disc: float
-    dural_sac: float
-    epidural: float
-    skin: float
-    lung: float
+    fat: Composition
+    muscle: Composition
+    blood: Composition
+    liver: Composition
+    spleen: Composition
+    kidney: Composition
+    bowel: Composition
+    disc: Composition
+    dural_sac: Composition
+    epidural: Composition
+    skin: Composition
+    lung: Composition
     infiltration: float
 
 
-def make_tissues(rng: np.random.Generator, age: float, kev: float) -> Tissues:
-    """Draw one person's tissues: age in years, kev the effective energy."""
+def make_tissues(rng: np.random.Generator, age: float) -> Tissues:
+    """Draw one person's tissues: age in years."""
 
-    def lean(base: str, watery: float, fatty: float = 0.0) -> float:
-        return hu_of_tissue({base: 1.0 - watery - fatty, "water": watery, "triglyceride": fatty}, kev)
+    def lean(base: str, watery: float, fatty: float = 0.0) -> Composition:
+        return tissue({base: 1.0 - watery - fatty, "water": watery, "triglyceride": fatty})
 
     lipid = rng.uniform(0.76, 0.92)
     return Tissues(
-        fat=hu_of_tissue({"triglyceride": lipid, "water": 1.0 - lipid}, kev),
+        fat=tissue({"triglyceride": lipid, "water": 1.0 - lipid}),
         muscle=lean("muscle", rng.uniform(0.0, 0.15), rng.uniform(0.0, 0.05)),
         blood=lean("blood", rng.uniform(0.05, 0.35)),
         liver=lean("blood", 0.0, rng.uniform(0.0, 0.14)),
         spleen=lean("blood", rng.uniform(0.05, 0.25)),
         kidney=lean("muscle", rng.uniform(0.15, 0.4)),
         bowel=lean("muscle", rng.uniform(0.3, 0.7)),
-        disc=hu_of_mixture({"muscle": 1.05, "CaHA": rng.uniform(0.015, 0.045)}, kev),
+        disc={"muscle": 1.05, "CaHA": rng.uniform(0.015, 0.045)},
         dural_sac=lean("muscle", rng.uniform(0.35, 0.75)),
         epidural=lean("muscle", 0.3, rng.uniform(0.3, 0.6)),
         skin=lean("muscle", 0.4, 0.1),
-        lung=rng.uniform(-890.0, -800.0),
+        lung=mixture((rng.uniform(0.11, 0.2), tissue({"blood": 1.0}))),
         infiltration=float(np.clip(0.02 + 0.004 * (age - 40.0) + rng.normal(0.0, 0.05), 0.0, 0.35)),
     )
 

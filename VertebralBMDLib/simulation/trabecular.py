@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from VertebralBMDLib.simulation import materials
+from VertebralBMDLib.simulation.beam import Beam, reference_beam
+from VertebralBMDLib.simulation.materials import Mineral, bone, tissue
 from VertebralBMDLib.simulation.shapes import Canvas, coverage
 from VertebralBMDLib.simulation.vertebra import BodyShape
 
@@ -20,7 +21,7 @@ LATTICE_MM = 1.0
 EROSION_MM = 3.0
 TEXTURE_SD = 0.25  # relative, before blur: 20-40 HU after a soft kernel at 120 mg/cm3
 TEXTURE_SIGMA_MM = 0.7
-VEIN_HU = 25.0
+VEIN = tissue({"blood": 0.5, "triglyceride": 0.15, "water": 0.35})
 WALL_MM, ENDPLATE_MM = 0.45, 0.65  # true shell 0.35 +- 0.10 mm, endplates 0.4-0.6 mm
 WALL_MG, ENDPLATE_MG = 850.0, 950.0
 
@@ -35,11 +36,11 @@ class BoneQuality:
     @property
     def mineral(self) -> float:
         """True mineral in the ROI, mg CaHA per cm3 of tissue."""
-        return materials.mineral_for_qct(self.vbmd_120, self.fat_fraction, materials.effective_kev(120))
+        return reference_beam(120).mineral_for_qct(self.vbmd_120, self.fat_fraction)
 
-    def reading(self, mineral: materials.Mineral, kev: float) -> float:
-        """Density an ideally calibrated scan reads at this energy, mg/cm3 of that mineral."""
-        return materials.qct_equivalent(materials.bone_hu(self.mineral, self.fat_fraction, kev), mineral, kev)
+    def reading(self, mineral: Mineral, beam: Beam) -> float:
+        """Density an ideally calibrated scan reads in this beam, mg/cm3 of that mineral."""
+        return beam.qct_equivalent(beam.hu(bone(self.mineral, self.fat_fraction)), mineral)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def make_field(body: BodyShape, rng: np.random.Generator, footprint_mm: float) -
     return TrabecularField(low, (relative / relative[roi].mean()).astype(np.float32), roi.astype(np.float32))
 
 
-def paint_body(canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality, kev: float, rng: np.random.Generator) -> None:
+def paint_body(canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality, rng: np.random.Generator) -> None:
     """Draw shell, trabecular bone and vein of one body, and write its label and truth ROI."""
     window = canvas.grid.window(body.bounds)
     if window is None:
@@ -100,14 +101,14 @@ def paint_body(canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality
     field = make_field(body, rng, footprint)
     touched = distance < footprint
     local = tuple(c[touched] for c in (u, v, w))
-    empty, per_mg = (np.float32(x) for x in materials.bone_hu_line(quality.fat_fraction, kev))
+    empty, per_mg = (np.float32(x) for x in canvas.beam.bone_line(quality.fat_fraction))
     inner = np.full(distance.shape, empty, np.float32)
     inner[touched] += per_mg * np.float32(quality.mineral) * field.sample(field.relative, *local)
     vein = coverage(vein_distance(body, *local), footprint)
-    inner[touched] += vein * (VEIN_HU - inner[touched])
+    inner[touched] += vein * (np.float32(canvas.beam.hu(VEIN)) - inner[touched])
     outside = coverage(distance, footprint)
     marrow = coverage(distance + np.where(at_endplate, np.float32(ENDPLATE_MM), np.float32(WALL_MM)), footprint)
-    shell = np.where(at_endplate, *(np.float32(materials.bone_hu(mg, 0.0, kev)) for mg in (ENDPLATE_MG, WALL_MG)))
+    shell = np.where(at_endplate, *(np.float32(canvas.beam.hu(bone(mg, 0.0))) for mg in (ENDPLATE_MG, WALL_MG)))
     share = canvas.blend(window, outside, (outside - marrow) * shell + marrow * inner)
     canvas.bodies[window][share >= 0.5] = label
     canvas.structures[window][share >= 0.5] = 1

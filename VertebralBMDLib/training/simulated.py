@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from ..anatomy import label_of
 from ..simulation.patient import PatientSpec, simulate_patient
+from ..simulation.scanner import Scanner
 from .annotated import Annotated, annotated
 
 _TOPS, _BOTTOMS = ("T7", "T8", "T9", "T10", "T11", "T12"), ("L2", "L3", "L4", "L5", "S1", "S3")
@@ -31,9 +32,12 @@ def _a_patient(rng: np.random.Generator, spacing_mm: float) -> PatientSpec:
         sex=str(rng.choice(["F", "M"])),
         age=float(rng.uniform(35, 85)),
         vbmd=float(rng.uniform(30, 230)),
-        kvp=int(rng.choice([80, 100, 120, 120, 140])),
-        kernel=str(rng.choice(["SOFT", "STANDARD", "LUNG"])),
-        noise_hu=float(rng.uniform(5, 40)),
+        scanner=Scanner(
+            kvp=int(rng.choice([80, 100, 120, 120, 140])),
+            kernel=str(rng.choice(["SOFT", "STANDARD", "LUNG"])),
+            thickness_mm=None,
+            noise_hu=float(rng.uniform(5, 40)),
+        ),
         spacing_mm=(spacing_mm,) * 3,
         phantom=_PHANTOMS[rng.integers(len(_PHANTOMS))],
         levels=(str(rng.choice(_TOPS)), str(rng.choice(_BOTTOMS))),
