@@ -73,8 +73,12 @@ def draw_crop(
     grid = scanner.grid(origin, (spacing_mm,) * 3, shape[::-1])
     canvas = Canvas(grid, scanner.beam)
     at = LEVELS.index(level)
-    draw_person(canvas, person, LEVELS[at - 2 : at + 3])
-    hu = scanner.acquire(canvas.hu, grid.spacing_mm, rng)
+
+    def draw(onto: Canvas) -> None:
+        draw_person(onto, person, LEVELS[at - 2 : at + 3])
+
+    draw(canvas)
+    hu = scanner.acquire(canvas.hu, grid, rng, draw)
     quality = person.quality(level)
     slope = 1.0 / (scanner.beam.hu_per_mg_cm3("CaHA") * (1.0 + scanner.slope_error))
     truth = {

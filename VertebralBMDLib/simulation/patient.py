@@ -87,10 +87,18 @@ def simulate_patient(spec: PatientSpec) -> SimulatedPatient:
     phantom = load_phantom(spec.phantom) if spec.phantom else None
     table_rng = np.random.default_rng(table)
     offset = table_rng.uniform([-12.0, -12.0, -700.0], [12.0, 12.0, 700.0])
-    canvas = Canvas(_field_of_view(spec, person, table_rng), spec.scanner.beam)
-    draw_person(canvas, person)
-    rods = _paint_support(canvas, person.trunk, phantom, table_rng)
-    hu = to_int16(spec.scanner.acquire(canvas.hu, canvas.grid.spacing_mm, np.random.default_rng(noise)))
+    grid = _field_of_view(spec, person, table_rng)
+    couch_y, rods = _place_support(grid, person.trunk, phantom, table_rng)
+
+    def draw(canvas: Canvas) -> None:
+        draw_person(canvas, person)
+        paint_couch(canvas, couch_y)
+        if rods:
+            paint_phantom(canvas, rods)
+
+    canvas = Canvas(grid, spec.scanner.beam)
+    draw(canvas)
+    hu = to_int16(spec.scanner.acquire(canvas.hu, grid, np.random.default_rng(noise), draw))
     images = [_to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.structures, canvas.rois)]
     return SimulatedPatient(*images, truth=_truth(spec, canvas, person, phantom, rods, offset))
 
@@ -118,22 +126,17 @@ def _bottom_z(spine: Spine, level: str) -> float:
     return float(body.frame.origin[2] - 0.5 * body.height - 5.0)
 
 
-def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, rng: np.random.Generator) -> tuple[PlacedRod, ...]:
-    """Couch under the patient, with the phantom between if there is one."""
-    z = canvas.grid.axis(2)
+def _place_support(grid: Grid, trunk: Trunk, phantom: Phantom | None, rng: np.random.Generator) -> tuple[float, tuple[PlacedRod, ...]]:
+    """(Upper surface of the couch under the patient, rods of the phantom between, if there is one)."""
+    z = grid.axis(2)
     back = float(trunk.skin_back(z).max())
-    rods: tuple[PlacedRod, ...] = ()
-    top = back + 1.5
-    if phantom is not None:
-        step = canvas.grid.spacing_mm[2]
-        center = (float(rng.uniform(-10.0, 10.0)), back + 2.0 + 0.5 * SLAB_HEIGHT_MM)
-        along = (float(z[0] - step), float(z[-1] + step))
-        rods = place_rods(phantom, center, along, yaw_deg=float(rng.uniform(-0.6, 0.6)))
-        top = back + 2.0 + SLAB_HEIGHT_MM + 12.0  # the slab's corners rest on the curved couch
-    paint_couch(canvas, top)
-    if rods:
-        paint_phantom(canvas, rods)
-    return rods
+    if phantom is None:
+        return back + 1.5, ()
+    step = grid.spacing_mm[2]
+    center = (float(rng.uniform(-10.0, 10.0)), back + 2.0 + 0.5 * SLAB_HEIGHT_MM)
+    along = (float(z[0] - step), float(z[-1] + step))
+    rods = place_rods(phantom, center, along, yaw_deg=float(rng.uniform(-0.6, 0.6)))
+    return back + 2.0 + SLAB_HEIGHT_MM + 12.0, rods  # the slab's corners rest on the curved couch
 
 
 def _ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:

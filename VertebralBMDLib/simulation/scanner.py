@@ -1,46 +1,42 @@
 """The scanner: from noise-free HU to what a reconstruction shows.
 
-Order: slice profile (subslice mean, done while drawing), in-plane point spread, slope and intercept
-error, noise, clipping. Switching an effect off leaves the values untouched.
+Order: slice profile (subslice mean, done while drawing), beam hardening and scatter, metal streaks,
+motion, in-plane point spread, slope, intercept, drift and miscentring, noise, padding, clipping.
+Switching an effect off leaves the values untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, ndimage
 
 from VertebralBMDLib.simulation.beam import Beam, reference_beam
+from VertebralBMDLib.simulation.hardening import coarse_twin, miscentring_hu, noise_map, residual_hu, trace
+from VertebralBMDLib.simulation.kernels import KERNELS, blur
+from VertebralBMDLib.simulation.metal import metal_streaks
+from VertebralBMDLib.simulation.motion import breathe
+from VertebralBMDLib.simulation.noise import noise_slices
+from VertebralBMDLib.simulation.projection import Draw, Field, Twin
 from VertebralBMDLib.simulation.shapes import Grid
 
 MIN_HU, MAX_HU = -1024, 3071
 MAX_SUBSLICE_MM = 1.3
-TAPER_HU = -200.0  # below, the slope error fades so that air stays at -1000
-FWHM_PER_SIGMA = 2.3548
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Reconstruction kernel: Gaussian core, share of a wide Gaussian subtracted (overshoot), noise peak.
-
-    PSF = (1 + boost) * G(core) - boost * G(wide), so a homogeneous region keeps its mean. The noise
-    power spectrum rises from 0 and peaks at `noise_peak_lp_mm`. Low confidence: 1.0-1.3 mm FWHM for a
-    standard kernel, 5-15 % overshoot within 2 mm for LUNG, peaks 0.2-0.3 and 0.6-0.9 lp/mm.
-    """
-
-    core_fwhm_mm: float
-    wide_fwhm_mm: float
-    boost: float
-    noise_peak_lp_mm: float
-
-
-KERNELS: dict[str, Kernel | None] = {
-    "NONE": None,
-    "SOFT": Kernel(1.6, 1.6, 0.0, 0.20),
-    "STANDARD": Kernel(1.2, 1.2, 0.0, 0.27),
-    "LUNG": Kernel(0.9, 2.8, 0.40, 0.65),
+TAPER_HU = -200.0  # below, offsets fade so that air stays at -1000
+SCAN_FIELD_MM = 500.0
+# (lowest, highest, unit) of each number; a pair is checked value by value.
+_RANGES = {
+    "thickness_mm": (0.0, 10.0, "mm"),
+    "noise_hu": (0.0, 500.0, "HU"),
+    "slope_error": (-0.3, 0.3, ""),
+    "intercept_hu": (-100.0, 100.0, "HU"),
+    "drift_hu": (-100.0, 100.0, "HU"),
+    "beam_hardening": (0.0, 1.0, ""),
+    "scatter": (0.0, 0.2, ""),
+    "off_centre_mm": (-100.0, 100.0, "mm"),
+    "metal": (0.0, 1.0, ""),
+    "motion_mm": (0.0, 30.0, "mm"),
 }
 
 
@@ -49,6 +45,13 @@ class Scanner:
     """Acquisition and reconstruction; the defaults are a perfect scanner at 120 kV.
 
     thickness_mm: of the slices; 0 switches the slice profile off, None is as thick as the slices are apart.
+    noise_hu: SD at the centre of the body. slope_error, intercept_hu: linear error of HU. drift_hu: change
+    from the lowest to the highest slice, none in the middle.
+    beam_hardening: share left of what a water correction alone leaves (0 perfect, 1 no further correction).
+    scatter: left of it after correction, over the primary in the middle of 32 cm of water.
+    off_centre_mm: (x, y) LPS of the body from the isocentre; y is minus the error of the table height.
+    metal: share left of metal streaks. motion_mm: of the belly's front during a stretch of slices.
+    circular_fov: pad with -1024 HU outside the 500 mm scan field.
     """
 
     kvp: int = 120
@@ -57,19 +60,24 @@ class Scanner:
     noise_hu: float = 0.0
     slope_error: float = 0.0
     intercept_hu: float = 0.0
+    drift_hu: float = 0.0
+    beam_hardening: float = 0.0
+    scatter: float = 0.0
+    off_centre_mm: tuple[float, float] = (0.0, 0.0)
+    metal: float = 0.0
+    motion_mm: float = 0.0
+    circular_fov: bool = False
 
     def __post_init__(self) -> None:
         reference_beam(self.kvp)
-        if self.thickness_mm is not None and not 0.0 <= self.thickness_mm <= 10.0:
-            raise ValueError(f"thickness_mm must be within 0-10 mm, not {self.thickness_mm}")
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {sorted(KERNELS)}, not {self.kernel!r}")
-        if not 0.0 <= self.noise_hu <= 500.0:
-            raise ValueError(f"noise_hu must be within 0-500 HU, not {self.noise_hu}")
-        if not abs(self.slope_error) <= 0.3:
-            raise ValueError(f"slope_error must be within -0.3 to 0.3, not {self.slope_error}")
-        if not abs(self.intercept_hu) <= 100.0:
-            raise ValueError(f"intercept_hu must be within -100 to 100 HU, not {self.intercept_hu}")
+        if np.shape(self.off_centre_mm) != (2,):
+            raise ValueError(f"off_centre_mm must be (x, y), not {self.off_centre_mm}")
+        for name, (low, high, unit) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not all(low <= v <= high for v in np.ravel(value)):
+                raise ValueError(f"{name} must be within {low:g} to {high:g}{unit and ' ' + unit}, not {value}")
 
     @property
     def beam(self) -> Beam:
@@ -82,70 +90,95 @@ class Scanner:
         origin, spacing = (tuple(float(v) for v in values) for values in (origin_mm, spacing_mm))
         return Grid(origin, spacing, tuple(int(n) for n in size), subslices, thickness or None)
 
-    def acquire(self, hu: np.ndarray, spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
-        """(z, y, x) float32 HU of the scanned volume; spacing (x, y, z)."""
-        hu = blur(hu, spacing_mm, KERNELS[self.kernel])
-        hu = self.response(hu)
+    def acquire(self, hu: np.ndarray, grid: Grid, rng: np.random.Generator, draw: Draw | None = None) -> np.ndarray:
+        """(z, y, x) float32 HU of the scanned volume; `hu` itself if nothing changes it, otherwise a new array.
+
+        hu: the subject drawn on `grid` with `beam`. draw: draws the same subject on any canvas with any beam; needed
+        by beam_hardening, scatter, off_centre_mm and metal, and noise is uneven only with it.
+        """
+        noise_rng, motion_rng, metal_rng = rng.spawn(3)
+        twin = self._twin(grid, draw)
+        center = twin.center_xy if twin else tuple(float(grid.axis(k).mean()) for k in (0, 1))
+        fields, uneven = self._projected(twin) if twin else ([], None)
+        if self.metal > 0.0:
+            streaks = metal_streaks(draw, twin, hu, grid, self.kvp, self.noise_hu, metal_rng)
+            fields += [Field(streaks.grid, np.float32(self.metal) * streaks.values)] if streaks else []
+        out = _added(hu, [each.on(grid) for each in fields]) if fields else hu
+        if self.motion_mm > 0.0:
+            out = breathe(out, grid, self.motion_mm, center[1], motion_rng)
+        out = blur(out, grid.spacing_mm, KERNELS[self.kernel])
+        if self.offset_hu(grid, center).any() or self.slope_error:
+            out = self.response(out, self.offset_hu(grid, center))
         if self.noise_hu > 0.0:
-            add_noise(hu, spacing_mm, KERNELS[self.kernel], self.noise_hu, rng)
+            out = self._with_noise(out.copy() if out is hu else out, grid, uneven and uneven.on(grid), noise_rng)
+        return self._padded(out, grid, center) if self.circular_fov else out
+
+    def _twin(self, grid: Grid, draw: Draw | None) -> Twin | None:
+        """The coarse twin, if an effect that is on uses it."""
+        needed = [name for name in ("beam_hardening", "scatter", "off_centre_mm", "metal") if np.any(getattr(self, name))]
+        if needed and draw is None:
+            raise ValueError(f"{needed[0]} must be 0 where acquire() is not given `draw`, not {getattr(self, needed[0])}")
+        used = needed or self.noise_hu > 0.0 or self.motion_mm > 0.0 or self.circular_fov
+        return coarse_twin(draw, grid) if draw is not None and used else None
+
+    def _projected(self, twin: Twin) -> tuple[list[Field], Field | None]:
+        """(HU that hardening and scatter add, noise relative to the centre) of the twin."""
+        rays = trace(twin, self.kvp)
+        fields = []
+        if self.beam_hardening > 0.0 or self.scatter > 0.0:
+            fields.append(Field(twin.grid, residual_hu(rays, self.beam_hardening, self.scatter)))
+        return fields, Field(twin.grid, noise_map(rays, self.off_centre_mm)) if self.noise_hu > 0.0 else None
+
+    def offset_hu(self, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
+        """HU added to tissue, broadcastable to (z, y, x): intercept, drift and miscentring of a body at `center_xy`."""
+        z = np.linspace(-0.5, 0.5, grid.size[2]) if grid.size[2] > 1 else np.zeros(1)
+        offset = (self.intercept_hu + self.drift_hu * z).astype(np.float32)[:, None, None]
+        if any(self.off_centre_mm):
+            x, y = (grid.axis(k) - center_xy[k] for k in (0, 1))
+            offset = offset + miscentring_hu(x, y, self.off_centre_mm)
+        return offset
+
+    def response(self, hu: np.ndarray, offset_hu: np.ndarray | float) -> np.ndarray:
+        """`HU * (1 + slope_error) + offset` in tissue and bone, HU in air; a new array."""
+        out = np.empty_like(hu)
+        offset = np.broadcast_to(np.float32(offset_hu), hu.shape)
+        for k, image in enumerate(hu):
+            weight = np.clip((image + 1000.0) / (1000.0 + TAPER_HU), 0.0, 1.0)
+            out[k] = image + weight * (np.maximum(image, TAPER_HU) * np.float32(self.slope_error) + offset[k])
+        return out
+
+    def _with_noise(self, hu: np.ndarray, grid: Grid, uneven: Callable[[int], np.ndarray] | None, rng: np.random.Generator) -> np.ndarray:
+        """The same array with noise added in place."""
+        for k, noise in enumerate(noise_slices(grid, KERNELS[self.kernel], rng)):
+            noise *= np.float32(self.noise_hu)
+            hu[k] += noise if uneven is None else noise * uneven(k)
         return hu
 
-    def response(self, hu: np.ndarray) -> np.ndarray:
-        """Linear error `HU * (1 + slope) + intercept` in tissue and bone, none in air."""
-        if self.slope_error == 0.0 and self.intercept_hu == 0.0:
-            return hu
-        weight = np.clip((hu + 1000.0) / (1000.0 + TAPER_HU), 0.0, 1.0)
-        return hu + weight * (np.maximum(hu, TAPER_HU) * np.float32(self.slope_error) + np.float32(self.intercept_hu))
+    def _padded(self, hu: np.ndarray, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
+        """-1024 HU outside the scan field, whose middle is the isocentre."""
+        x, y = (grid.axis(k) - center_xy[k] + self.off_centre_mm[k] for k in (0, 1))
+        return np.where(np.hypot(x[None, :], y[:, None]) > 0.5 * SCAN_FIELD_MM, np.float32(MIN_HU), hu)
 
 
 TYPICAL = Scanner(kernel="STANDARD", thickness_mm=None, noise_hu=15.0)
 
 
-def blur(hu: np.ndarray, spacing_mm: tuple[float, float, float], kernel: Kernel | None) -> np.ndarray:
-    """In-plane point spread of a kernel; a new array, or the same one for no kernel."""
-    if kernel is None:
-        return hu
+def in_plane_spacing(fov_mm: float, matrix: int) -> float:
+    """Pixel size (mm) of a reconstruction field of view, 100 to 500 mm wide."""
+    if not 100.0 <= fov_mm <= SCAN_FIELD_MM:
+        raise ValueError(f"fov_mm must be within 100-{SCAN_FIELD_MM:g} mm, not {fov_mm:g}")
+    if not 16 <= matrix <= 1024:
+        raise ValueError(f"matrix must be within 16-1024 pixels, not {matrix}")
+    return fov_mm / matrix
 
-    def gaussian(fwhm: float) -> np.ndarray:
-        sigma = (0.0, fwhm / FWHM_PER_SIGMA / spacing_mm[1], fwhm / FWHM_PER_SIGMA / spacing_mm[0])
-        return ndimage.gaussian_filter(hu, sigma, mode="nearest")
 
-    out = gaussian(kernel.core_fwhm_mm)
-    if kernel.boost > 0.0:
-        out *= np.float32(1.0 + kernel.boost)
-        out -= np.float32(kernel.boost) * gaussian(kernel.wide_fwhm_mm)
+def _added(hu: np.ndarray, readers: Sequence[Callable[[int], np.ndarray]]) -> np.ndarray:
+    """A new volume with the fields added."""
+    out = hu.copy()
+    for k, image in enumerate(out):
+        for read in readers:
+            image += read(k)
     return out
-
-
-def noise_filter(shape: tuple[int, int], spacing_mm: tuple[float, float, float], kernel: Kernel | None) -> np.ndarray:
-    """rfft2 amplitude that gives white noise the kernel's spectrum and unit standard deviation."""
-    fy = np.fft.fftfreq(shape[0], spacing_mm[1])[:, None]
-    fx = np.fft.rfftfreq(shape[1], spacing_mm[0])[None, :]
-    if kernel is None:
-        return np.ones((shape[0], shape[1] // 2 + 1), np.float32)
-    f = np.hypot(fx, fy) / kernel.noise_peak_lp_mm
-    power = f * np.exp(0.5 * (1.0 - f**2))
-    # each rfft column but the first (and the last of an even width) stands for two
-    double = np.full(power.shape[1], 2.0)
-    double[0] = 1.0
-    if shape[1] % 2 == 0:
-        double[-1] = 1.0
-    return np.sqrt(power / ((power * double).sum() / (shape[0] * shape[1]))).astype(np.float32)
-
-
-def add_noise(
-    hu: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-    kernel: Kernel | None,
-    sigma_hu: float,
-    rng: np.random.Generator,
-) -> None:
-    """Add correlated Gaussian noise in place, independent between slices."""
-    shape = hu.shape[1:]
-    amplitude = noise_filter(shape, spacing_mm, kernel) * np.float32(sigma_hu)
-    for image in hu:
-        white = rng.standard_normal(shape, dtype=np.float32)
-        image += fft.irfft2(fft.rfft2(white) * amplitude, s=shape)
 
 
 def to_int16(hu: np.ndarray) -> np.ndarray:
