@@ -152,7 +152,10 @@ def noise_map(rays: Rays, off_centre_mm: tuple[float, float]) -> np.ndarray:
 
     middle = slice(rays.system.n // 2 - 3, rays.system.n // 2 + 3)
     centre = variance(np.broadcast_to(offset, (len(angles), len(offset))))[:, middle, middle].mean(axis=(1, 2))
-    return np.sqrt(variance(offset[None, :] + shift[:, None]) / centre[:, None, None])
+    relative = np.sqrt(variance(offset[None, :] + shift[:, None]) / centre[:, None, None])
+    seen = rays.system.seen
+    edge = seen & ~ndimage.binary_erosion(seen)
+    return np.where(seen, relative, relative[:, edge].mean(axis=1)[:, None, None])
 
 
 def miscentring_hu(x: np.ndarray, y: np.ndarray, off_centre_mm: tuple[float, float]) -> np.ndarray:
@@ -172,4 +175,5 @@ def coarse_twin(draw: Draw, grid: Grid) -> Twin:
     step = 0.5 * length if crop else FINE_STEP_MM if grid.spacing_mm[2] >= 3.0 else STEP_MM
     count = int(np.ceil(length / step - 1e-6)) + 1 if length > 0.0 else 1
     center = tuple(float(grid.axis(k).mean()) for k in (0, 1))
-    return centred(draw_twin(draw, center, np.linspace(z[0], z[-1], count), WIDE_PIXELS, PIXEL_MM), PIXELS)
+    wide = draw_twin(draw, center, np.linspace(z[0], z[-1], count), WIDE_PIXELS, PIXEL_MM, quick=crop)
+    return centred(wide, PIXELS)

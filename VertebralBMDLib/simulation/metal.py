@@ -12,7 +12,7 @@ from VertebralBMDLib.simulation.hardening import bowtie, detector, transmitted
 from VertebralBMDLib.simulation.projection import METAL_HU, Draw, Field, Twin, draw_twin, geometry
 from VertebralBMDLib.simulation.shapes import Grid
 
-PIXEL_MM, PIXELS, VIEWS, STEP_MM = 2.0, 240, 210, 4.0
+PIXEL_MM, PIXELS, VIEWS, STEP_MM = 2.0, 240, 280, 4.0
 # Photons of a ray in air at 15 HU of noise, and the noise of the electronics in photons (low confidence).
 AIR_PHOTONS, AIR_NOISE_HU, ELECTRONIC_PHOTONS = 1.0e6, 15.0, 3.0
 LEAST_PHOTONS = 1.0  # what a scanner takes the logarithm of at least

@@ -10,7 +10,7 @@ from VertebralBMDLib.simulation.shapes import Grid
 PHASES, TIME_SHARE = (0.0, 0.3, 0.7, 1.0), (0.36, 0.14, 0.14, 0.36)
 STRETCH_MM = (20.0, 60.0)
 # The spine moves this share of the front of the belly (low confidence).
-SPINE_SHARE, FRONT_MM, BACK_MM = 0.15, 90.0, 50.0
+SPINE_SHARE, FRONT_MM, BACK_MM = 0.1, 100.0, 20.0
 
 
 def breathe(hu: np.ndarray, grid: Grid, motion_mm: float, center_y: float, rng: np.random.Generator) -> np.ndarray:
