@@ -53,7 +53,7 @@ class Geometry:
     @property
     def angles(self) -> np.ndarray:
         """Direction of the ray offset of each view from x, radians."""
-        return np.pi * np.arange(self.views) / self.views
+        return _angles(self.views)
 
     def project(self, images: np.ndarray) -> np.ndarray:
         """Line integrals of (k, n, n) images over cm: (views, bins, k)."""
@@ -78,13 +78,18 @@ class Geometry:
         return self.smear(np.ascontiguousarray(filtered[:, : self.bins], np.float32)) * np.float32(np.pi / (self.pixel_mm / 10.0))
 
 
+def _angles(views: int) -> np.ndarray:
+    # half a step from 0, 45 and 90 degrees, where rays would line up with the pixels
+    return np.pi * (np.arange(views) + 0.5) / views
+
+
 @functools.lru_cache(maxsize=4)
 def geometry(n: int, pixel_mm: float, views: int) -> Geometry:
     """Geometry with its weights; kept for the life of the process."""
     axis = np.arange(n) - 0.5 * (n - 1)
     y, x = (c.ravel() for c in np.meshgrid(axis, axis, indexing="ij"))
     inside = np.hypot(x, y) <= 0.5 * n
-    angles = np.pi * np.arange(views) / views
+    angles = _angles(views)
     at = x[:, None] * np.cos(angles) + y[:, None] * np.sin(angles) + 0.5 * (n + 1)
     lower = np.floor(at).astype(np.int32)
     upper_share = (at - lower).astype(np.float32)

@@ -22,7 +22,7 @@ from VertebralBMDLib.simulation.projection import Draw, Field, Twin
 from VertebralBMDLib.simulation.shapes import Grid
 
 MIN_HU, MAX_HU = -1024, 3071
-MAX_SUBSLICE_MM = 1.3
+MAX_SUBSLICE_MM = 1.0  # coarser, and the profile of 1.25 mm slices comes out a quarter too narrow
 TAPER_HU = -200.0  # below, offsets fade so that air stays at -1000
 SCAN_FIELD_MM = 500.0
 # (lowest, highest, unit) of each number; a pair is checked value by value.
