@@ -85,12 +85,12 @@ def rods() -> dict[tuple[str, int], tuple[float, float, float]]:
 def noise_spectrum(kernel: str) -> tuple[np.ndarray, np.ndarray, float]:
     """(frequency, radial NPS, SD) measured in the middle of a cylinder of 32 cm, 15 HU asked."""
     scanner = Scanner(kernel=kernel, thickness_mm=None, noise_hu=15.0)
-    grid = scanner.grid((-30.0, -30.0, -60.0), (0.4, 0.4, 3.0), (151, 151, 41))
+    grid = scanner.grid((-30.0, -30.0, -60.0), (0.3, 0.3, 3.0), (201, 201, 31))
     before, after = scan(scanner, grid, (tube(320.0), WATER))
     noise = after - before
-    power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0) * 0.4**2 / (151 * 151)
-    f = np.hypot(*np.meshgrid(np.fft.fftfreq(151, 0.4), np.fft.fftfreq(151, 0.4)))
-    edges = np.arange(0.0, 1.25, 0.03)
+    power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0) * 0.3**2 / 201**2
+    f = np.hypot(*np.meshgrid(np.fft.fftfreq(201, 0.3), np.fft.fftfreq(201, 0.3)))
+    edges = np.arange(0.0, 1.6, 0.03)
     bins = np.digitize(f, edges)
     radial = np.array([power[bins == i].mean() for i in range(1, len(edges))])
     return 0.5 * (edges[1:] + edges[:-1]), radial, float(noise.std())
@@ -111,13 +111,14 @@ def edge_mtf(kernel: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slice_profile(thickness: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """(z, profile, width of the rectangle with its variance): derivative of the edge of a half space."""
+    """(z, edge of a half space, width in mm of the rectangle that has the variance of its derivative)."""
     scanner = Scanner(thickness_mm=thickness)
-    grid = scanner.grid((0.0, 0.0, -6.0), (0.6, 0.6, 0.1), (3, 3, 121))
+    grid = scanner.grid((0.0, 0.0, -6.0), (0.8, 0.8, 0.1), (3, 3, 121))
     hu, _ = scan(scanner, grid, (tube(50.0, z=(0.0, 50.0)), WATER))
-    profile, z = np.diff(hu[:, 1, 1]) / 1000.0, 0.5 * (grid.axis(2)[1:] + grid.axis(2)[:-1])
+    edge = hu[:, 1, 1] / 1000.0 + 1.0
+    profile, z = np.diff(edge), grid.axis(2)[1:] - 0.05
     variance = (profile * z**2).sum() - (profile * z).sum() ** 2
-    return z, profile / 0.1, float(np.sqrt(12.0 * variance))
+    return grid.axis(2), edge, float(np.sqrt(12.0 * variance))
 
 
 def cylinder(diameter: float, scanner: Scanner, rod: bool) -> np.ndarray:
@@ -229,9 +230,11 @@ def draw_figure(measured: dict, path: Path) -> None:
     _draw_hu(axes[0, 0], measured["rods"])
     _draw_slopes(axes[0, 1], measured["rods"])
     _draw_kernels(axes[0, 2], axes[1, 0], measured)
-    for thickness, (z, profile, _) in measured["profiles"].items():
-        axes[1, 1].plot(z, profile * thickness, label=f"{thickness:g} mm")
-    axes[1, 1].set(title="Slice profile", xlabel="z (mm)", ylabel="sensitivity (1 = rectangle)", xlim=(-4, 4))
+    for i, (thickness, (z, edge, _)) in enumerate(measured["profiles"].items()):
+        axes[1, 1].plot(z, np.clip(0.5 + z / thickness, 0.0, 1.0), "-", color=f"C{i}", lw=1)
+        axes[1, 1].plot(z[::2], edge[::2], "o", color=f"C{i}", ms=3, label=f"{thickness:g} mm")
+    axes[1, 1].set(title="Level edge across slices: drawn (marks), rectangular profile (lines)", xlabel="z (mm)", xlim=(-4, 4))
+    axes[1, 1].title.set_fontsize(10)
     axes[1, 1].legend(frameon=False)
     for name, sizes in measured["sizes"].items():
         axes[1, 2].plot([d / 10 for d in sizes], [rod for _, _, rod in sizes.values()], "o-", label=name)
@@ -248,7 +251,9 @@ def _draw_hu(axis, found: dict) -> None:
         values = np.array([found[name, kvp] for kvp in KVPS])
         axis.plot(KVPS, values[:, 2], "-", color=f"C{i}", lw=1)
         axis.plot(KVPS, values[:, 0], "o", color=f"C{i}", ms=5, label=name)
-    axis.set(title="HU of rods: simulated (marks), NIST at effective energy (lines)", xlabel="kV", ylabel="HU", xticks=KVPS)
+    axis.set(
+        title="HU of rods: simulated (marks), NIST at effective energy (lines)", xlabel="kV", ylabel="HU", xticks=KVPS, ylim=(-180, 580)
+    )
     axis.title.set_fontsize(10)
     axis.legend(frameon=False, fontsize=7.5, ncol=2)
 
@@ -272,8 +277,8 @@ def _draw_kernels(sharpness, noise, measured: dict) -> None:
         defined = kernel.nps(at) / kernel.relative_noise**2 / (2 * np.pi) * 15.0**2
         noise.plot(at, defined, "-", color=f"C{i}", lw=1)
         noise.plot(at, power, "o", color=f"C{i}", ms=3, label=name)
-    sharpness.set(title="MTF: measured at an edge (marks), defined (lines)", xlabel="lp/mm", xlim=(0, 1.6), ylim=(0, None))
-    noise.set(title="NPS: measured (marks), defined (lines); 15 HU", xlabel="lp/mm", ylabel="HU² mm²", xlim=(0, 1.2), ylim=(0, None))
+    sharpness.set(title="MTF: measured at an edge (marks), defined (lines)", xlabel="lp/mm", xlim=(0, 1.4), ylim=(0, None))
+    noise.set(title="NPS: measured (marks), defined (lines); 15 HU", xlabel="lp/mm", ylabel="HU² mm²", xlim=(0, 1.4), ylim=(0, None))
     for axis in (sharpness, noise):
         axis.title.set_fontsize(10)
         axis.legend(frameon=False, fontsize=8)

@@ -136,26 +136,33 @@ def _scatter_shape(rays: Rays) -> np.ndarray:
     return spread(rays.log_signal) / bowtie(offset)[None, :, None] * (primary / at_center)
 
 
-def noise_map(rays: Rays, off_centre_mm: tuple[float, float]) -> np.ndarray:
-    """Noise SD (k, n, n) over that at the centre of the body, were it centred: 1 / signal of every ray, smeared back.
+def noise_maps(rays: Rays, off_centre_mm: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """(Upright, level) noise SD (k, n, n) over that at the centre of the body, were it centred.
 
-    The tube current follows the body along z fully and around it by the square root, as automatic exposure does.
+    The variance is 1 / signal of every ray, smeared back. Level rays, which have more body to cross, leave level
+    streaks, whose frequencies point up: the two maps go with the two halves that `noise.noise_slices` makes. The tube
+    current follows the body along z fully and around it by the square root, as automatic exposure does.
     """
-    offset, angles = rays.system.offset_mm, rays.system.angles
+    system = rays.system
+    offset, angles = system.offset_mm, system.angles
     shift = off_centre_mm[0] * np.cos(angles) + off_centre_mm[1] * np.sin(angles)
-    through = rays.log_signal[:, rays.system.bins // 2 - 3 : rays.system.bins // 2 + 3].mean(axis=1)
+    middle = slice(system.bins // 2 - 3, system.bins // 2 + 3)
+    through = rays.log_signal[:, middle].mean(axis=1)
     current = np.exp(0.5 * (through - through.mean(axis=0)))[:, None, :]
+    level = np.abs(np.sin(angles)) > np.sqrt(0.5)
 
     def variance(filter_at: np.ndarray) -> np.ndarray:
         seen = np.exp(-rays.log_signal) * bowtie(filter_at)[:, :, None] * current
-        return rays.system.smear(((1.0 + ELECTRONIC / seen) / seen).astype(np.float32))
+        return ((1.0 + ELECTRONIC / seen) / seen).astype(np.float32)
 
-    middle = slice(rays.system.n // 2 - 3, rays.system.n // 2 + 3)
-    centre = variance(np.broadcast_to(offset, (len(angles), len(offset))))[:, middle, middle].mean(axis=(1, 2))
-    relative = np.sqrt(variance(offset[None, :] + shift[:, None]) / centre[:, None, None])
-    seen = rays.system.seen
-    edge = seen & ~ndimage.binary_erosion(seen)
-    return np.where(seen, relative, relative[:, edge].mean(axis=1)[:, None, None])
+    centred_rays = variance(np.broadcast_to(offset, (len(angles), len(offset))))[:, middle].mean(axis=(0, 1))
+    actual = 2.0 * variance(offset[None, :] + shift[:, None]) / centred_rays
+    edge = system.seen & ~ndimage.binary_erosion(system.seen)
+    maps = []
+    for half in (~level, level):
+        relative = np.sqrt(system.smear(np.ascontiguousarray(actual * half[:, None, None], np.float32)))
+        maps.append(np.where(system.seen, relative, relative[:, edge].mean(axis=1)[:, None, None]))
+    return maps[0], maps[1]
 
 
 def miscentring_hu(x: np.ndarray, y: np.ndarray, off_centre_mm: tuple[float, float]) -> np.ndarray:

@@ -17,18 +17,21 @@ ANCHOR_HU, ANCHOR_MGY, ANCHOR_MM, ANCHOR_DIAMETER_MM = 16.0, 10.0, 1.25, 320.0
 
 
 def noise_slices(grid: Grid, kernel: Kernel | None, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Unit-SD noise images (y, x), one per slice from caudal to cranial.
+    """Noise images (2, y, x), one pair per slice from caudal to cranial; their sum has unit SD and the kernel's spectrum.
 
+    The first holds the frequencies nearer to x (from upright rays), the second those nearer to y (from level rays).
     Overlapping slices share photons: their correlation is the overlap of their profiles, 1 - distance / thickness.
     """
     shape = grid.size[1], grid.size[0]
     amplitude = noise_filter(shape, grid.spacing_mm, kernel)
+    fy, fx = np.fft.fftfreq(shape[0], grid.spacing_mm[1])[:, None], np.fft.rfftfreq(shape[1], grid.spacing_mm[0])[None, :]
+    halves = amplitude * np.stack([np.abs(fy) <= fx, np.abs(fy) > fx])
     mixing = _mixing(grid)
     recent: list[np.ndarray] = []
     for k in range(grid.size[2]):
-        white = rng.standard_normal(shape, dtype=np.float32)
-        recent = [fft.irfft2(fft.rfft2(white) * amplitude, s=shape), *recent][: mixing.shape[0]]
-        yield sum(np.float32(share) * image for share, image in zip(mixing[:, k], recent))
+        white = fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
+        recent = [fft.irfft2(white * halves, s=shape), *recent][: mixing.shape[0]]
+        yield sum(np.float32(share) * images for share, images in zip(mixing[:, k], recent))
 
 
 def _mixing(grid: Grid) -> np.ndarray:

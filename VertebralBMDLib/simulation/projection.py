@@ -110,19 +110,22 @@ class Field:
 
     def on(self, grid: Grid) -> Callable[[int], np.ndarray]:
         """Reader of the field at the slices of another grid: index -> (y, x) float32."""
-        by_x, by_y, by_z = (_linear(self.grid.axis(k), grid.axis(k)) for k in range(3))
+        (x0, tx), (y0, ty), (z0, tz) = (_between(self.grid, grid, k) for k in range(3))
+        x1, y1, z1 = (np.minimum(low + 1, n - 1) for low, n in zip((x0, y0, z0), self.grid.size))
 
         def at(index: int) -> np.ndarray:
-            used = np.nonzero(by_z[index])[0]
-            plane = np.tensordot(by_z[index, used], self.values[used], axes=1)
-            return by_y @ plane @ by_x.T
+            plane = self.values[z0[index]] * (1 - tz[index]) + self.values[z1[index]] * tz[index]
+            rows = plane[y0] * (1 - ty[:, None]) + plane[y1] * ty[:, None]
+            return rows[:, x0] * (1 - tx) + rows[:, x1] * tx
 
         return at
 
 
-def _linear(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """(at, knots) shares of linear interpolation."""
-    return np.stack([np.interp(at, knots, row) for row in np.eye(len(knots))], axis=1).astype(np.float32)
+def _between(coarse: Grid, fine: Grid, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coarse voxel below each fine one along axis k, and the share of the one above."""
+    at = np.clip((fine.axis(k) - coarse.origin_mm[k]) / coarse.spacing_mm[k], 0.0, coarse.size[k] - 1.0)
+    low = np.floor(at).astype(int)
+    return low, (at - low).astype(np.float32)
 
 
 @dataclass(frozen=True)

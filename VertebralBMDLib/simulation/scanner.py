@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from VertebralBMDLib.simulation.beam import Beam, reference_beam
-from VertebralBMDLib.simulation.hardening import coarse_twin, miscentring_hu, noise_map, residual_hu, trace
+from VertebralBMDLib.simulation.hardening import coarse_twin, miscentring_hu, noise_maps, residual_hu, trace
 from VertebralBMDLib.simulation.kernels import KERNELS, blur
 from VertebralBMDLib.simulation.metal import metal_streaks
 from VertebralBMDLib.simulation.motion import breathe
@@ -99,7 +99,7 @@ class Scanner:
         noise_rng, motion_rng, metal_rng = rng.spawn(3)
         twin = self._twin(grid, draw)
         center = twin.center_xy if twin else tuple(float(grid.axis(k).mean()) for k in (0, 1))
-        fields, uneven = self._projected(twin) if twin else ([], None)
+        fields, uneven = self._projected(twin) if twin else ([], [])
         if self.metal > 0.0:
             streaks = metal_streaks(draw, twin, hu, grid, self.kvp, self.noise_hu, metal_rng)
             fields += [Field(streaks.grid, np.float32(self.metal) * streaks.values)] if streaks else []
@@ -110,7 +110,7 @@ class Scanner:
         if self.offset_hu(grid, center).any() or self.slope_error:
             out = self.response(out, self.offset_hu(grid, center))
         if self.noise_hu > 0.0:
-            out = self._with_noise(out.copy() if out is hu else out, grid, uneven and uneven.on(grid), noise_rng)
+            out = self._with_noise(out.copy() if out is hu else out, grid, uneven, noise_rng)
         return self._padded(out, grid, center) if self.circular_fov else out
 
     def _twin(self, grid: Grid, draw: Draw | None) -> Twin | None:
@@ -121,13 +121,12 @@ class Scanner:
         used = needed or self.noise_hu > 0.0 or self.motion_mm > 0.0 or self.circular_fov
         return coarse_twin(draw, grid) if draw is not None and used else None
 
-    def _projected(self, twin: Twin) -> tuple[list[Field], Field | None]:
-        """(HU that hardening and scatter add, noise relative to the centre) of the twin."""
+    def _projected(self, twin: Twin) -> tuple[list[Field], list[Field]]:
+        """(HU that hardening and scatter add, relative noise from upright and from level rays) of the twin."""
         rays = trace(twin, self.kvp)
-        fields = []
-        if self.beam_hardening > 0.0 or self.scatter > 0.0:
-            fields.append(Field(twin.grid, residual_hu(rays, self.beam_hardening, self.scatter)))
-        return fields, Field(twin.grid, noise_map(rays, self.off_centre_mm)) if self.noise_hu > 0.0 else None
+        added = [residual_hu(rays, self.beam_hardening, self.scatter)] if self.beam_hardening > 0.0 or self.scatter > 0.0 else []
+        uneven = noise_maps(rays, self.off_centre_mm) if self.noise_hu > 0.0 else ()
+        return [Field(twin.grid, values) for values in added], [Field(twin.grid, values) for values in uneven]
 
     def offset_hu(self, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
         """HU added to tissue, broadcastable to (z, y, x): intercept, drift and miscentring of a body at `center_xy`."""
@@ -147,11 +146,13 @@ class Scanner:
             out[k] = image + weight * (np.maximum(image, TAPER_HU) * np.float32(self.slope_error) + offset[k])
         return out
 
-    def _with_noise(self, hu: np.ndarray, grid: Grid, uneven: Callable[[int], np.ndarray] | None, rng: np.random.Generator) -> np.ndarray:
+    def _with_noise(self, hu: np.ndarray, grid: Grid, uneven: Sequence[Field], rng: np.random.Generator) -> np.ndarray:
         """The same array with noise added in place."""
-        for k, noise in enumerate(noise_slices(grid, KERNELS[self.kernel], rng)):
-            noise *= np.float32(self.noise_hu)
-            hu[k] += noise if uneven is None else noise * uneven(k)
+        readers = [each.on(grid) for each in uneven]
+        for k, halves in enumerate(noise_slices(grid, KERNELS[self.kernel], rng)):
+            for half, read in zip(halves, readers):
+                half *= read(k)
+            hu[k] += np.float32(self.noise_hu) * halves.sum(axis=0)
         return hu
 
     def _padded(self, hu: np.ndarray, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
