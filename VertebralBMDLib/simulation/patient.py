@@ -14,21 +14,17 @@ import SimpleITK as sitk
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.calibration.catalogue import Phantom, load_phantom
 from VertebralBMDLib.simulation.beam import effective_kev
-from VertebralBMDLib.simulation.body import Trunk, paint_couch
+from VertebralBMDLib.simulation.couch import Couch
 from VertebralBMDLib.simulation.materials import MINERALS, Mineral
 from VertebralBMDLib.simulation.person import Person, draw_person, make_person
-from VertebralBMDLib.simulation.phantom import (
-    SLAB_HEIGHT_MM,
-    PlacedRod,
-    paint_phantom,
-    place_rods,
-)
 from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner, to_int16
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.spine import LEVELS, Sex, Spine
+from VertebralBMDLib.simulation.support import Back, Mounting, Support, lay, plain_mounting
 
 BOTTOMS = (*LEVELS[LEVELS.index("L1") :], "S1", "S2", "S3")
 TOPS = LEVELS[LEVELS.index("T6") : LEVELS.index("L1") + 1]
+BELOW_BACK_MM = 80.0  # of the field, for phantom and couch
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,8 @@ class PatientSpec:
 
     vbmd: QCT-equivalent mg/cm3 CaHA of L1 at 120 kVp, None draws it from the age and sex curve.
     spacing_mm, size: x, y, z spacing and in-plane matrix (None fits body and couch).
-    levels: uppermost and lowest level in the field. phantom: catalogue name, JSON path or None.
+    levels: uppermost and lowest level in the field. phantom: catalogue name, JSON path or None;
+    mounting: how it lies, None for a level slab.
     """
 
     seed: int
@@ -48,6 +45,8 @@ class PatientSpec:
     size: tuple[int, int] | None = None
     phantom: str | None = None
     levels: tuple[str, str] = ("T9", "S1")
+    mounting: Mounting | None = None
+    couch: Couch = Couch()
     scanner: Scanner = TYPICAL
 
     def __post_init__(self) -> None:
@@ -89,10 +88,13 @@ def simulate_patient(spec: PatientSpec) -> SimulatedPatient:
     offset = table_rng.uniform([-12.0, -12.0, -700.0], [12.0, 12.0, 700.0])
     canvas = Canvas(_field_of_view(spec, person, table_rng), spec.scanner.beam)
     draw_person(canvas, person)
-    rods = _paint_support(canvas, person.trunk, phantom, table_rng)
+    support = _support(spec, person, phantom, table_rng)
+    if support.placed is not None:
+        support.placed.check_in_field(canvas.grid)
+    support.paint(canvas)
     hu = to_int16(spec.scanner.acquire(canvas.hu, canvas.grid.spacing_mm, np.random.default_rng(noise)))
-    images = [_to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.structures, canvas.rois)]
-    return SimulatedPatient(*images, truth=_truth(spec, canvas, person, phantom, rods, offset))
+    images = [to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.structures, canvas.rois)]
+    return SimulatedPatient(*images, truth=_truth(spec, canvas, person, phantom, support, offset))
 
 
 def _field_of_view(spec: PatientSpec, person: Person, rng: np.random.Generator) -> Grid:
@@ -102,7 +104,7 @@ def _field_of_view(spec: PatientSpec, person: Person, rng: np.random.Generator) 
     low = _bottom_z(person.spine, spec.levels[1])
     sx, sy, sz = spec.spacing_mm
     near, far = person.trunk.extent()
-    far = far + [0.0, SLAB_HEIGHT_MM + 50.0]
+    far = far + [0.0, BELOW_BACK_MM]
     nx, ny = spec.size or (int(np.ceil((far[0] - near[0] + 30.0) / sx)), int(np.ceil((far[1] - near[1] + 15.0) / sy)))
     center = 0.5 * (near + far) + rng.uniform(-8.0, 8.0, 2)
     origin = (center[0] - 0.5 * (nx - 1) * sx, center[1] - 0.5 * (ny - 1) * sy, low)
@@ -118,31 +120,22 @@ def _bottom_z(spine: Spine, level: str) -> float:
     return float(body.frame.origin[2] - 0.5 * body.height - 5.0)
 
 
-def _paint_support(canvas: Canvas, trunk: Trunk, phantom: Phantom | None, rng: np.random.Generator) -> tuple[PlacedRod, ...]:
+def _support(spec: PatientSpec, person: Person, phantom: Phantom | None, rng: np.random.Generator) -> Support:
     """Couch under the patient, with the phantom between if there is one."""
-    z = canvas.grid.axis(2)
-    back = float(trunk.skin_back(z).max())
-    rods: tuple[PlacedRod, ...] = ()
-    top = back + 1.5
-    if phantom is not None:
-        step = canvas.grid.spacing_mm[2]
-        center = (float(rng.uniform(-10.0, 10.0)), back + 2.0 + 0.5 * SLAB_HEIGHT_MM)
-        along = (float(z[0] - step), float(z[-1] + step))
-        rods = place_rods(phantom, center, along, yaw_deg=float(rng.uniform(-0.6, 0.6)))
-        top = back + 2.0 + SLAB_HEIGHT_MM + 12.0  # the slab's corners rest on the curved couch
-    paint_couch(canvas, top)
-    if rods:
-        paint_phantom(canvas, rods)
-    return rods
+    mounting = spec.mounting
+    if phantom is not None and mounting is None:
+        mounting = plain_mounting(rng, phantom)
+    back = Back.of(lambda canvas: draw_person(canvas, person, ()))
+    return lay(spec.couch, back, phantom, mounting)
 
 
-def _ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:
+def ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:
     """The calibration that undoes this scanner's slope and intercept: density = slope * HU + intercept."""
     slope = 1.0 / (scanner.beam.hu_per_mg_cm3(mineral) * (1.0 + scanner.slope_error))
     return {"slope_mg_cm3_per_hu": slope, "intercept_mg_cm3": -slope * scanner.intercept_hu}
 
 
-def _to_image(array: np.ndarray, grid: Grid, offset: np.ndarray) -> sitk.Image:
+def to_image(array: np.ndarray, grid: Grid, offset: np.ndarray) -> sitk.Image:
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(tuple(float(o) for o in np.asarray(grid.origin_mm) + offset))
@@ -154,7 +147,7 @@ def _truth(
     canvas: Canvas,
     person: Person,
     phantom: Phantom | None,
-    rods: tuple[PlacedRod, ...],
+    support: Support,
     offset: np.ndarray,
 ) -> dict:
     """JSON-able truth of the bodies and rods in the field; world coordinates of the image.
@@ -177,24 +170,12 @@ def _truth(
             "marrow_fat_fraction": quality.fat_fraction,
             "centroid_lps_mm": [float(c) for c in body.frame.origin + offset],
         }
-    placed = [
-        {
-            "id": r.rod.id,
-            "density_mg_cm3": r.rod.density_mg_cm3,
-            "water_mg_cm3": r.rod.water_mg_cm3,
-            "hu": canvas.beam.hu(r.material),
-            "start_lps_mm": [float(c) for c in r.start_lps_mm + offset],
-            "end_lps_mm": [float(c) for c in r.end_lps_mm + offset],
-            "diameter_mm": r.diameter_mm,
-        }
-        for r in rods
-    ]
     return {
         "seed": spec.seed,
         "spec": asdict(spec),
         "effective_kev": effective_kev(canvas.beam),
-        "calibration": {m: _ideal_line(spec.scanner, m) for m in MINERALS},
+        "calibration": {m: ideal_line(spec.scanner, m) for m in MINERALS},
         "levels": levels,
-        "rods": placed,
+        "rods": support.truth(canvas, offset),
         "phantom": None if phantom is None else {"name": phantom.name, "material": phantom.material},
     }
