@@ -25,7 +25,7 @@ Place = Literal["slab", "pad", "couch"]
 Filling = Literal["air", "towel", "gel"]
 # A towel is cellulose, which is carbon and water by mass; gel is a water bolus. Densities: low confidence.
 FILLINGS: dict[str, Composition] = {"air": AIR, "towel": {"carbon": 0.11, "water": 0.14}, "gel": {"water": 1.03}}
-FILLING_MM = 45.0  # greatest thickness of what is put into the gap
+FILLING_MM = 40.0  # greatest thickness of what is put into the gap
 SKIN_HU = -500.0
 ALONE = "esp"  # an abdomen of its own, never under a patient
 
@@ -218,7 +218,9 @@ def _fill_gap(canvas: Canvas, placed: PlacedPhantom, back: Back, material: Compo
         x, y, z = canvas.grid.points(part)
         u, v, w = placed.to_straight(x, y, z)
         above = -0.5 * placed.body.height_mm - v
-        outside = np.maximum(np.maximum(-above, above - FILLING_MM), np.abs(u) - placed.half_width_mm + placed.body.taper_mm)
+        # a bag or a folded towel is thickest in the middle
+        pillow = FILLING_MM * np.sqrt(np.maximum(1.0 - (u / np.float32(placed.half_width_mm)) ** 2, 0.0))
+        outside = np.maximum(-above, above - pillow)
         outside = np.maximum(outside, np.maximum(placed.ends_mm[0] - w, w - placed.ends_mm[1]))
         # a little into the skin: fill_air leaves what is not air
         outside = np.maximum(outside, back.at(x, z).astype(np.float32) - 4.0 - y)
