@@ -125,7 +125,7 @@ def write_dicom_series(image: sitk.Image, folder: str | Path, tags: Mapping[str,
     pixels = sitk.GetArrayViewFromImage(image)
     content = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
     common = {
-        **_uids(content, str(image.GetOrigin()), str(image.GetSpacing()), str(folder.name)),
+        **_uids(content, str(image.GetOrigin()), str(image.GetSpacing()), str(sorted((tags or {}).items()))),
         "SliceThickness": _decimal(image.GetSpacing()[2]),
         **(tags or {}),
     }
