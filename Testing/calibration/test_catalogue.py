@@ -7,7 +7,17 @@ import pytest
 
 from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 
-NAMES = {"mindways-model3", "mindways-model3-qa", "qrm-bdc3", "qrm-bdc6", "image-analysis-qct3d-plus", "b-mas200", "siemens-osteo", "esp"}
+NAMES = {
+    "mindways-model3",
+    "mindways-model3-qa",
+    "qrm-bdc3",
+    "qrm-bdc6",
+    "image-analysis-qct3d-plus",
+    "intable",
+    "b-mas200",
+    "siemens-osteo",
+    "esp",
+}
 
 
 def certificate(folder, **changes):
@@ -59,6 +69,8 @@ def test_densities_and_materials_are_those_of_the_certificates():
     ]
     assert {name for name in NAMES if load_phantom(name).material == "K2HPO4"} == {"mindways-model3", "mindways-model3-qa"}
     assert load_phantom("esp").use == "validation"
+    # its values are on each certificate: nobody gets them without asking
+    assert densities["intable"] == [0, 75, 150] and {name for name in NAMES if not load_phantom(name).automatic} == {"intable"}
 
 
 def test_a_certificate_of_the_same_form_can_be_given_by_path(tmp_path):

@@ -12,7 +12,10 @@ from .line import Rod
 
 @dataclass(frozen=True)
 class Phantom:
-    """A catalogue entry (``vertebral-bmd/phantom/1``). ``material``: K2HPO4 or CaHA; rods in their order across the phantom."""
+    """A catalogue entry (``vertebral-bmd/phantom/1``). ``material``: K2HPO4 or CaHA; rods in their order across the phantom.
+
+    ``automatic`` False: only looked for when it is asked for by name, because its values differ from one to the next.
+    """
 
     name: str
     title: str
@@ -21,6 +24,7 @@ class Phantom:
     rods: tuple[Rod, ...]
     rod_diameter_mm: float
     rod_spacing_mm: float
+    automatic: bool = True
 
 
 def phantom_names() -> tuple[str, ...]:
@@ -46,6 +50,7 @@ def load_phantom(name: str) -> Phantom:
             rods,
             float(geometry["rod_diameter_mm"]),
             float(geometry["rod_spacing_mm"]),
+            bool(entry.get("automatic", True)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"phantom file {path.name} is not of the form vertebral-bmd/phantom/1: {error!r}") from error

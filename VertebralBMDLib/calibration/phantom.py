@@ -23,7 +23,7 @@ def calibrate(scan: Scan, request: str, centre_lps_mm: Sequence[float]) -> tuple
     if kind == "none":
         return NO_CALIBRATION, ()
     phantoms = [load_phantom(each) for each in ([name] if name else phantom_names())]
-    candidates = [phantom for phantom in phantoms if phantom.use == "calibration"]
+    candidates = [phantom for phantom in phantoms if phantom.use == "calibration" and (name or phantom.automatic)]
     if not candidates:
         raise ValueError(f"{name} is a phantom for validation, not for calibration.")
     found = find_phantom(scan.image, centre_lps_mm, candidates, scan.acquisition.kvp)

@@ -1,4 +1,4 @@
-"""The trunk: skin, subcutaneous fat, muscle wall, lungs above the diaphragm, couch below.
+"""The trunk: skin, subcutaneous fat, muscle wall, lungs above the diaphragm.
 
 Everything is measured from the outer surface of the muscle wall, a superellipse whose centre and
 half axes change with z; ribs and pelvis are placed in that same wall. LPS mm, L1 centre at 0.
@@ -17,9 +17,6 @@ from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
 
 EXPONENT = 2.45
 SKIN_MM = 1.8
-COUCH_HALF_MM, COUCH_RADIUS_MM, COUCH_SHELL_MM = 215.0, 450.0, 2.2
-# Carbon fibre laminate over rigid foam.
-COUCH_SHELL, COUCH_FOAM = {"carbon": 1.25}, {"polyethylene": 0.05}
 SLAB = 12  # slices drawn at once: bounds the memory of a full field
 
 _Z = np.array([-280.0, -200.0, -140.0, -70.0, 0.0, 80.0, 170.0, 260.0])
@@ -144,18 +141,3 @@ def _paint_lungs(
     inside = np.maximum(inside, 0.6 * (trunk.dome(x, y, center_y).astype(np.float32) - z))
     share = coverage(inside, 2.0)
     hu += share * (np.float32(lung_hu) + 45.0 * np.maximum(field, -1.0) - hu)
-
-
-def paint_couch(canvas: Canvas, top_y: float) -> None:
-    """A curved shell over foam, 430 mm wide; `top_y` is its upper surface in the midline."""
-    grid = canvas.grid
-    x = np.minimum(np.abs(grid.axis(0)), COUCH_HALF_MM)[None, :]
-    beside = np.abs(grid.axis(0))[None, :] - COUCH_HALF_MM
-    y = grid.axis(1)[:, None]
-    upper = top_y - COUCH_RADIUS_MM + np.sqrt(COUCH_RADIUS_MM**2 - x**2)
-    lower = top_y + 75.0 - 0.6 * np.maximum(x - 120.0, 0.0)
-    depth = np.maximum(np.maximum(upper - y, y - lower), beside)
-    foam = coverage(depth + COUCH_SHELL_MM, grid.spacing_mm[1])
-    shell = coverage(depth, grid.spacing_mm[1]) - foam
-    canvas.hu *= (1.0 - shell - foam).astype(np.float32)
-    canvas.hu += (shell * canvas.beam.hu(COUCH_SHELL) + foam * canvas.beam.hu(COUCH_FOAM)).astype(np.float32)

@@ -1,7 +1,6 @@
 """A whole simulated CT with its truth: `simulate_patient(PatientSpec(seed=1))`.
 
-Truth is written from the material map, never from the noisy image: the density of a body is the
-mean over its truth ROI (see `trabecular`), as an ideally calibrated scan at that energy reads it.
+Truth is written from the material of the bones, never from the noisy image; see `truth`.
 """
 
 from __future__ import annotations
@@ -12,192 +11,89 @@ import numpy as np
 import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import LABELS
-from VertebralBMDLib.calibration.catalogue import Phantom, load_phantom
 from VertebralBMDLib.simulation.beam import effective_kev
-from VertebralBMDLib.simulation.body import Trunk, paint_couch
 from VertebralBMDLib.simulation.materials import MINERALS, Mineral
-from VertebralBMDLib.simulation.person import Person, draw_person, make_person
-from VertebralBMDLib.simulation.phantom import (
-    SLAB_HEIGHT_MM,
-    PlacedRod,
-    paint_phantom,
-    place_rods,
-)
-from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner, to_int16
+from VertebralBMDLib.simulation.scanner import Scanner, to_int16
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
-from VertebralBMDLib.simulation.spine import LEVELS, Sex, Spine
+from VertebralBMDLib.simulation.subject import PatientSpec, Streams, Subject, field_of_view, make_subject
+from VertebralBMDLib.simulation.truth import body_truth, column_truth
 
-BOTTOMS = (*LEVELS[LEVELS.index("L1") :], "S1", "S2", "S3")
-TOPS = LEVELS[LEVELS.index("T6") : LEVELS.index("L1") + 1]
-
-
-@dataclass(frozen=True)
-class PatientSpec:
-    """One simulated examination; fields are checked and a ValueError names the wrong one.
-
-    vbmd: QCT-equivalent mg/cm3 CaHA of L1 at 120 kVp, None draws it from the age and sex curve.
-    spacing_mm, size: x, y, z spacing and in-plane matrix (None fits body and couch).
-    levels: uppermost and lowest level in the field. phantom: catalogue name, JSON path or None.
-    """
-
-    seed: int
-    sex: Sex = "F"
-    age: float = 60.0
-    vbmd: float | None = None
-    spacing_mm: tuple[float, float, float] = (0.8, 0.8, 2.5)
-    size: tuple[int, int] | None = None
-    phantom: str | None = None
-    levels: tuple[str, str] = ("T9", "S1")
-    scanner: Scanner = TYPICAL
-
-    def __post_init__(self) -> None:
-        if self.sex not in ("F", "M"):
-            raise ValueError(f"sex must be F or M, not {self.sex!r}")
-        if not 18.0 <= self.age <= 100.0:
-            raise ValueError(f"age must be within 18-100 years, not {self.age}")
-        if self.vbmd is not None and not 0.0 <= self.vbmd <= 400.0:
-            raise ValueError(f"vbmd must be within 0-400 mg/cm3, not {self.vbmd}")
-        if not all(0.3 <= s <= 6.0 for s in self.spacing_mm):
-            raise ValueError(f"spacing_mm must be within 0.3-6 mm, not {self.spacing_mm}")
-        if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"size must be at least 1 x 1 pixels, not {self.size}")
-        if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS:
-            raise ValueError(f"levels must run from one of {', '.join(TOPS)} to one of {', '.join(BOTTOMS)}, not {self.levels}")
+SCHEMA = "vertebral-bmd/simulated/1"
+_OFFSET_MM = (12.0, 12.0, 700.0)  # where the scanner's origin may lie
 
 
 @dataclass(frozen=True)
 class SimulatedPatient:
     """int16 HU image, uint8 label maps on its grid (LPS, identity direction) and the truth.
 
-    bodies: VerSe labels of vertebral bodies (cortex included, no pedicles). structures: 1 body,
-    2 posterior elements, 3 sacrum, 4 ribs, 5 pelvis. rois: the truth ROI, with the body's label.
+    bodies: VerSe labels of vertebral bodies (cortex included, no pedicles). structures: 1 body, 2 posterior
+    elements, 3 sacrum, 4 ribs, 5 pelvis. rois: the ROI of the true density, with the body's label. findings: values of
+    `findings.FINDING_LABELS`.
     """
 
     image: sitk.Image
     bodies: sitk.Image
     structures: sitk.Image
     rois: sitk.Image
+    findings: sitk.Image
     truth: dict
 
 
 def simulate_patient(spec: PatientSpec) -> SimulatedPatient:
-    """Draw a patient, scan it, and say what is true about it."""
-    person_seed, noise, table = np.random.SeedSequence(spec.seed).spawn(3)
-    person = make_person(person_seed, spec.sex, spec.age, spec.vbmd)
-    phantom = load_phantom(spec.phantom) if spec.phantom else None
-    table_rng = np.random.default_rng(table)
-    offset = table_rng.uniform([-12.0, -12.0, -700.0], [12.0, 12.0, 700.0])
-    grid = _field_of_view(spec, person, table_rng)
-    couch_y, rods = _place_support(grid, person.trunk, phantom, table_rng)
-
-    def draw(canvas: Canvas) -> None:
-        draw_person(canvas, person)
-        paint_couch(canvas, couch_y)
-        if rods:
-            paint_phantom(canvas, rods)
-
+    """Draw a patient, scan it, and say what is true about it. ValueError for a phantom outside the field."""
+    streams = Streams.of(spec.seed)
+    subject = make_subject(spec)
+    grid = field_of_view(spec, subject)
+    if subject.support.placed is not None:
+        subject.support.placed.check_in_field(grid)
     canvas = Canvas(grid, spec.scanner.beam)
-    draw(canvas)
-    hu = to_int16(spec.scanner.acquire(canvas.hu, grid, np.random.default_rng(noise), draw))
-    images = [_to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.structures, canvas.rois)]
-    return SimulatedPatient(*images, truth=_truth(spec, canvas, person, phantom, rods, offset))
+    subject.draw(canvas)
+    hu = to_int16(spec.scanner.acquire(canvas.hu, grid, np.random.default_rng(streams.noise), subject.draw))
+    offset = np.random.default_rng(streams.field).uniform(-np.array(_OFFSET_MM), _OFFSET_MM)
+    arrays = (hu, canvas.bodies, canvas.structures, canvas.rois, canvas.findings)
+    return SimulatedPatient(*(to_image(array, grid, offset) for array in arrays), truth=_truth(spec, canvas, subject, offset))
 
 
-def _field_of_view(spec: PatientSpec, person: Person, rng: np.random.Generator) -> Grid:
-    """Grid of the scan: levels in z, body and couch (or the asked matrix) in the plane."""
-    top = person.spine.body(spec.levels[0])
-    high = top.frame.origin[2] + 0.5 * top.height + 5.0
-    low = _bottom_z(person.spine, spec.levels[1])
-    sx, sy, sz = spec.spacing_mm
-    near, far = person.trunk.extent()
-    far = far + [0.0, SLAB_HEIGHT_MM + 50.0]
-    nx, ny = spec.size or (int(np.ceil((far[0] - near[0] + 30.0) / sx)), int(np.ceil((far[1] - near[1] + 15.0) / sy)))
-    center = 0.5 * (near + far) + rng.uniform(-8.0, 8.0, 2)
-    origin = (center[0] - 0.5 * (nx - 1) * sx, center[1] - 0.5 * (ny - 1) * sy, low)
-    nz = int(np.ceil((high - low) / sz)) + 1
-    return spec.scanner.grid(origin, spec.spacing_mm, (nx, ny, nz))
-
-
-def _bottom_z(spine: Spine, level: str) -> float:
-    """z of the lower edge of a level, with 5 mm to spare."""
-    if level.startswith("S"):
-        return float(spine.sacral_frame.to_world([0.0, 0.0, 15.0 - 30.0 * int(level[1])])[2]) - 5.0
-    body = spine.body(level)
-    return float(body.frame.origin[2] - 0.5 * body.height - 5.0)
-
-
-def _place_support(grid: Grid, trunk: Trunk, phantom: Phantom | None, rng: np.random.Generator) -> tuple[float, tuple[PlacedRod, ...]]:
-    """(Upper surface of the couch under the patient, rods of the phantom between, if there is one)."""
-    z = grid.axis(2)
-    back = float(trunk.skin_back(z).max())
-    if phantom is None:
-        return back + 1.5, ()
-    step = grid.spacing_mm[2]
-    center = (float(rng.uniform(-10.0, 10.0)), back + 2.0 + 0.5 * SLAB_HEIGHT_MM)
-    along = (float(z[0] - step), float(z[-1] + step))
-    rods = place_rods(phantom, center, along, yaw_deg=float(rng.uniform(-0.6, 0.6)))
-    return back + 2.0 + SLAB_HEIGHT_MM + 12.0, rods  # the slab's corners rest on the curved couch
-
-
-def _ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:
+def ideal_line(scanner: Scanner, mineral: Mineral) -> dict[str, float]:
     """The calibration that undoes this scanner's slope and intercept: density = slope * HU + intercept."""
     slope = 1.0 / (scanner.beam.hu_per_mg_cm3(mineral) * (1.0 + scanner.slope_error))
     return {"slope_mg_cm3_per_hu": slope, "intercept_mg_cm3": -slope * scanner.intercept_hu}
 
 
-def _to_image(array: np.ndarray, grid: Grid, offset: np.ndarray) -> sitk.Image:
+def to_image(array: np.ndarray, grid: Grid, offset: np.ndarray) -> sitk.Image:
+    """A volume (z, y, x) as an image whose origin is moved by `offset` (LPS mm)."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(tuple(float(o) for o in np.asarray(grid.origin_mm) + offset))
     return image
 
 
-def _truth(
-    spec: PatientSpec,
-    canvas: Canvas,
-    person: Person,
-    phantom: Phantom | None,
-    rods: tuple[PlacedRod, ...],
-    offset: np.ndarray,
-) -> dict:
+def _truth(spec: PatientSpec, canvas: Canvas, subject: Subject, offset: np.ndarray) -> dict:
     """JSON-able truth of the bodies and rods in the field; world coordinates of the image.
 
     A rod's `hu` is what a perfect scanner shows, before slope, intercept, blur and noise.
     """
+    person, support = subject.person, subject.support
     shown = set(np.unique(canvas.bodies).tolist())
     z = canvas.grid.axis(2)
     levels = {}
-    for level, body, quality in zip(LEVELS, person.spine.bodies, person.qualities):
+    for level in person.spine.levels:
         if LABELS[level] not in shown:
             continue
-        low, high = body.bounds
-        levels[level] = {
-            "label": LABELS[level],
-            "complete": bool(low[2] >= z[0] and high[2] <= z[-1]),
-            "qct_equivalent_vbmd_mg_cm3": {m: quality.reading(m, canvas.beam) for m in MINERALS},
-            "qct_equivalent_at_120_kvp_mg_cm3_CaHA": quality.vbmd_120,
-            "true_mineral_mg_cm3": quality.mineral,
-            "marrow_fat_fraction": quality.fat_fraction,
-            "centroid_lps_mm": [float(c) for c in body.frame.origin + offset],
-        }
-    placed = [
-        {
-            "id": r.rod.id,
-            "density_mg_cm3": r.rod.density_mg_cm3,
-            "water_mg_cm3": r.rod.water_mg_cm3,
-            "hu": canvas.beam.hu(r.material),
-            "start_lps_mm": [float(c) for c in r.start_lps_mm + offset],
-            "end_lps_mm": [float(c) for c in r.end_lps_mm + offset],
-            "diameter_mm": r.diameter_mm,
-        }
-        for r in rods
-    ]
+        low, high = person.spine.body(level).bounds
+        of_body = body_truth(person, level, canvas.beam)
+        of_body["centroid_lps_mm"] = [float(c) for c in np.array(of_body["centroid_lps_mm"]) + offset]
+        levels[level] = {"label": LABELS[level], "complete": bool(low[2] >= z[0] and high[2] <= z[-1]), **of_body}
     return {
+        "schema": SCHEMA,
+        "simulated": True,
         "seed": spec.seed,
         "spec": asdict(spec),
         "effective_kev": effective_kev(canvas.beam),
-        "calibration": {m: _ideal_line(spec.scanner, m) for m in MINERALS},
+        "calibration": {m: ideal_line(spec.scanner, m) for m in MINERALS},
+        "column": column_truth(person),
         "levels": levels,
-        "rods": placed,
-        "phantom": None if phantom is None else {"name": phantom.name, "material": phantom.material},
+        "phantom": None if subject.phantom is None else {"name": subject.phantom.name, "material": subject.phantom.material},
+        "mounting": None if support.mounting is None else asdict(support.mounting),
+        "rods": support.truth(canvas, offset),
     }
