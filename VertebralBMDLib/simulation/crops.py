@@ -10,7 +10,7 @@ from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.simulation.person import draw_person, make_person
 from VertebralBMDLib.simulation.scanner import Scanner
 from VertebralBMDLib.simulation.shapes import Canvas
-from VertebralBMDLib.simulation.spine import LEVELS, rotation
+from VertebralBMDLib.simulation.spine import rotation
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def draw_crop(
     origin = center - 0.5 * spacing_mm * (np.array(shape[::-1]) - 1)
     grid = scanner.grid(origin, (spacing_mm,) * 3, shape[::-1])
     canvas = Canvas(grid, scanner.beam)
-    at = LEVELS.index(level)
-    draw_person(canvas, person, LEVELS[at - 2 : at + 3])
+    at = person.spine.index(level)
+    draw_person(canvas, person, person.spine.levels[max(at - 2, 0) : at + 3])
     hu = scanner.acquire(canvas.hu, grid.spacing_mm, rng)
     quality = person.quality(level)
     slope = 1.0 / (scanner.beam.hu_per_mg_cm3("CaHA") * (1.0 + scanner.slope_error))

@@ -164,7 +164,7 @@ def _truth(
     shown = set(np.unique(canvas.bodies).tolist())
     z = canvas.grid.axis(2)
     levels = {}
-    for level, body, quality in zip(LEVELS, person.spine.bodies, person.qualities):
+    for level, body, quality in zip(person.spine.levels, person.spine.bodies, person.qualities):
         if LABELS[level] not in shown:
             continue
         low, high = body.bounds
