@@ -33,13 +33,13 @@ def _at_rest(place: float) -> float:
 
 def worn_disc(rng: np.random.Generator, degeneration: float, count: int) -> np.ndarray:
     """Share of its height that each disc keeps."""
-    return 1.0 - degeneration * np.clip(rng.normal(0.25, 0.2, count), 0.0, 0.65)
+    return 1.0 - degeneration * np.clip(rng.normal(0.35, 0.2, count), 0.0, 0.65)
 
 
 def worn_body(rng: np.random.Generator, body: BodyShape, degeneration: float, place: float) -> BodyShape:
     """The body with its osteophytes and Schmorl's nodes; place: in the usual column, T1 = 0.
 
-    Spurs stand at the front and sides, up to 9 mm long, the right side of the thoracic spine more than the left,
+    Spurs stand at the front and sides, up to 7.5 mm long, the right side of the thoracic spine more than the left,
     where the aorta beats. Every body draws the same numbers, so that another degree keeps the places.
     """
     side, length, share = rng.normal(0.0, 1.0, (2, 6)), rng.exponential(1.0, (2, 6)), rng.uniform(0.0, 1.0, (2, 6))
@@ -51,7 +51,7 @@ def worn_body(rng: np.random.Generator, body: BodyShape, degeneration: float, pl
     for k, upper in enumerate((True, False)):
         for angle, size, chance in zip(side[k], length[k], share[k]):
             toward = -90.0 + (-35.0 if place < 11 else 0.0) + 55.0 * angle
-            millimetres = min(wear * 4.5 * size, 9.0)
+            millimetres = min(wear * 3.6 * size, 7.5)
             # 60-120 degrees is the canal, which spurs of the body leave alone
             if chance < 0.35 + 0.5 * wear and millimetres > 0.8 and not 45.0 < toward % 360.0 < 135.0:
                 spurs.append(Spur(upper, float(toward), float(millimetres)))
@@ -74,11 +74,11 @@ def wear_of_disc(rng: np.random.Generator, disc: BodyShape, degeneration: float,
         gas.append(Ellipsoid(Frame(center, disc.frame.rotation), tuple(float(h) for h in half)))
     if wear > BRIDGE_FROM and bridge < wear:
         turn = np.radians(-90.0 + 80.0 * (angle - 0.5) - (25.0 if place < 11 else 0.0))
-        u, v = 0.56 * disc.width * np.cos(turn), 0.56 * disc.depth * np.sin(turn)
+        u, v = 0.52 * disc.width * np.cos(turn), 0.52 * disc.depth * np.sin(turn)
         high = 0.5 * disc.height + 3.0
         middle = (float(1.09 * u), float(1.09 * v), 0.0)
         for end in (-high, high):
-            bridges.append(Capsule(disc.frame, (float(u), float(v), float(end)), middle, 3.0, 2.4))
+            bridges.append(Capsule(disc.frame, (float(u), float(v), float(end)), middle, 2.4, 2.0))
     return DiscWear(tuple(gas), tuple(bridges))
 
 

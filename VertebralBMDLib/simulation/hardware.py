@@ -12,7 +12,7 @@ from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, covera
 from VertebralBMDLib.simulation.spine import Spine
 
 TITANIUM: Composition = {"titanium": 4.5}
-SCREW_RADIUS_MM, HEAD_RADIUS_MM, ROD_RADIUS_MM = 2.9, 5.5, 2.75
+SCREW_RADIUS_MM, HEAD_RADIUS_MM, ROD_RADIUS_MM = 2.9, 4.8, 2.75
 
 
 def screws(spine: Spine, level: str) -> list[Capsule]:
@@ -22,7 +22,7 @@ def screws(spine: Spine, level: str) -> list[Capsule]:
     solids = []
     for side in (-1.0, 1.0):
         tip, entry = (side * 0.55 * lateral, -0.45 * back, 0.14 * body.height), (side * (lateral + 4.0), back + 19.0, 0.20 * body.height)
-        head = (entry[0] + side * 1.5, entry[1] + 9.0, entry[2])
+        head = (entry[0] + side * 1.5, entry[1] + 6.0, entry[2])
         solids.append(Capsule(body.frame, tip, entry, SCREW_RADIUS_MM - 0.7, SCREW_RADIUS_MM))
         solids.append(Capsule(body.frame, entry, head, HEAD_RADIUS_MM, HEAD_RADIUS_MM))
     return solids

@@ -53,7 +53,7 @@ class Blob:
         solid = np.float32(beam.hu(self.inside))
         if self.pockets is None or self.patches is None:
             return solid
-        part = np.clip(0.5 + 1.5 * self.patches.at(u, v, w), 0.0, 1.0)
+        part = np.clip(0.5 + 0.7 * self.patches.at(u, v, w), 0.0, 1.0)
         return part * solid + (1.0 - part) * np.float32(beam.hu(self.pockets))
 
 
@@ -81,7 +81,7 @@ def blobs_of(findings: Findings, level: str, body: BodyShape, fat_fraction: floa
                 tuple(float(c) for c in center),
                 tuple(float(a) for a in axes),
                 outline,
-                0.06 if island else 0.16,
+                0.06 if island else 0.20,
                 remains if lesion.kind == "lytic" else sclerotic,
                 TUMOUR if lesion.kind == "mixed" else None,
                 patches if lesion.kind == "mixed" else None,
@@ -99,7 +99,7 @@ def blobs_of(findings: Findings, level: str, body: BodyShape, fat_fraction: floa
                         FINDING_LABELS["hardware"],
                         tuple(float(c) for c in center),
                         tuple(float(a) for a in axes),
-                        Waves.make(rng, 4.0, 14.0, 8),
+                        Waves.make(rng, 6.0, 16.0, 8),
                         0.3,
                         CEMENT,
                     )

@@ -210,6 +210,6 @@ def paint_skeleton(
         for rib in rib_pair(spine, trunk, level):
             paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
     paint_bone(canvas, sacrum(spine), BoneStuff(0.7, 900.0, 0.85 * inner_mg, fat_fraction), SACRUM)
-    stuff = BoneStuff(1.1, 1000.0, 1.1 * inner_mg, fat_fraction)
+    stuff = BoneStuff(1.3, 1000.0, 1.25 * inner_mg, fat_fraction)
     for level in levels:
         paint_bone(canvas, spine.arches(level), stuff, POSTERIOR, blobs=blobs.get(level, ()), frame=spine.body(level).frame)

@@ -137,9 +137,9 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
         fracture = findings.fracture(level)
         shapes.append(body if fracture is None else body.fractured(fracture.kind, fracture.loss))
     frames = _poses(poses_rng, shapes, disc, at, findings)
-    bodies = tuple(replace(body, frame=frame) for body, frame in zip(shapes, frames))
-    sacral_frame = _sacral_frame(bodies[-1], disc[-1], poses_rng)
     arches = tuple(arch_of(place, level, size, gap, findings.variant) for place, level, gap in zip(at, levels, disc))
+    bodies = tuple(replace(body, frame=frame, pedicle=arch.pedicle) for body, frame, arch in zip(shapes, frames, arches))
+    sacral_frame = _sacral_frame(bodies[-1], disc[-1], poses_rng)
     return Spine(
         levels, bodies, _discs(bodies, disc, sacral_frame), arches, _ribs(levels, findings.variant), sacral_frame, size, findings.variant
     )
@@ -172,8 +172,10 @@ def _poses(rng: np.random.Generator, shapes: list[BodyShape], disc: np.ndarray, 
     lean = lean + _local_kyphosis(shapes, first)
     phase, period, mild = rng.uniform(), rng.uniform(9, 16), np.abs(rng.normal(0.0, 2.0))
     sway = mild * np.sin(2 * np.pi * (at / period + phase))
-    # a scoliosis of this Cobb angle: the axis tilts by half of it either way between its end vertebrae
-    sway = sway + 0.5 * findings.scoliosis_deg * np.sin(2 * np.pi * (at - 11.5) / (1.3 * period))
+    # A scoliosis of this Cobb angle: the axis tilts by half of it either way at the end vertebrae, some five levels
+    # apart round an apex at T9-T11; the curves above and below bring the column back to the midline.
+    apex = 9.5 + 1.5 * (phase - 0.5)
+    sway = sway + 0.5 * findings.scoliosis_deg * np.sin(2 * np.pi * (at - apex) / 11.0)
     turn = 0.5 * sway + rng.normal(0.0, 1.0)
     rotations = [rotation(*np.radians([lean[i], sway[i], turn[i]])) for i in range(n)]
     centers = np.zeros((n, 3))

@@ -26,8 +26,8 @@ EROSION_MM = 3.0
 # Grain of the trabecular network across and along the body axis, mm, and of the patches in which it varies; the share
 # of the variance in the patches. Set against six public scans: inside their bodies neighbours 0.8, 1.6 and 3 mm apart
 # correlate by 0.55-0.7, 0.2-0.4 and 0.1-0.25 in the plane, 1, 2 and 3 mm apart along the axis by 0.75, 0.47 and 0.28.
-FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.45, 0.95, 2.6, 0.28
-FOCAL_FAT = 0.07  # SD of the marrow's fat fraction within a body, beside the pockets at the vein
+FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.38, 0.90, 2.6, 0.15
+FOCAL_FAT = 0.05  # SD of the marrow's fat fraction within a body, beside the pockets at the vein
 VEIN = tissue({"blood": 0.5, "triglyceride": 0.15, "water": 0.35})
 IMPACTION = 1.1  # extra density, as a share, of the band that a fracture packs under the endplate
 
@@ -146,15 +146,25 @@ def _packed(
     extra = np.float32(quality.sclerosis) * np.where(at_endplate, np.exp(distance / np.float32(0.5 * SCLEROSIS_MM)), 0.0)
     if body.intact_heights_mm is not None:
         lost = 1.0 - min(now / was for now, was in zip(body.heights_mm, body.intact_heights_mm))
-        below = 0.5 * body.height * (1.0 - body.wedge * v / body.depth) - w
+        below = np.where(w > 0, body.under_endplate(u, v, w), np.float32(50.0))
         front = np.clip(0.8 - 0.8 * v / body.depth, 0.0, 1.0)
-        extra = extra + np.float32(IMPACTION * (0.5 + lost)) * front * np.exp(-(((below - 5.0) / 2.2) ** 2))
+        extra = extra + np.float32(IMPACTION * (0.5 + lost)) * front * np.exp(-(((below - 3.5) / 2.0) ** 2))
     return np.minimum(extra, 3.0)
 
 
-def shell_of(quality: BoneQuality, at_endplate: np.ndarray, v: np.ndarray, depth: float) -> np.ndarray:
-    """Thickness of the shell, mm: endplates, and a wall that is thicker in front than behind (Ritzel 1997)."""
-    wall = np.float32(quality.wall_mm) * (1.0 - 0.3 * np.clip(v / depth, -0.5, 0.5))
+def shell_of(
+    body: BodyShape, quality: BoneQuality, at_endplate: np.ndarray, points: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Thickness of the shell at local points, mm: endplates, and a wall thicker in front than behind (Ritzel 1997).
+
+    Where a pedicle meets the body, spongy bone goes through.
+    """
+    u, v, w = points
+    wall = np.float32(quality.wall_mm) * (1.0 - 0.3 * np.clip(v / body.depth, -0.5, 0.5))
+    if body.pedicle is not None:
+        lateral, width, height = body.pedicle
+        off_axis = ((np.abs(u) - lateral) / (0.5 * width - 1.0)) ** 2 + ((w - 0.20 * body.height) / (0.5 * height - 1.0)) ** 2
+        wall = wall * np.where(v > 0.25 * body.depth, np.clip(2.0 * off_axis - 1.0, 0.0, 1.0), np.float32(1.0))
     return np.where(at_endplate, np.float32(quality.endplate_mm), wall)
 
 
@@ -178,7 +188,7 @@ def paint_body(
     inner += coverage(vein_distance(body, quality, *local), footprint) * (np.float32(beam.hu(VEIN)) - inner)
     shell = np.where(endplate, *(np.float32(beam.hu(bone(mg, 0.0))) for mg in (quality.endplate_mg, quality.wall_mg)))
     shares = lay(blobs, beam, local, footprint, inner, shell)
-    outside, thickness = coverage(depth, footprint), shell_of(quality, endplate, local[1], body.depth)
+    outside, thickness = coverage(depth, footprint), shell_of(body, quality, endplate, local)
     marrow = coverage(depth + thickness, footprint)
 
     def spread(values: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def body_truth(person: Person, level: str, beam: Beam) -> dict[str, Any]:
     field = make_field(body, quality, person.texture_rng(level), blobs=blobs)
     roi, whole_roi = (_clear_of_metal(person, level, field, r) for r in (field.roi, field.whole_roi))
     inside = coverage(field.distance, LATTICE_MM)
-    inner = coverage(field.distance + shell_of(quality, field.at_endplate, field.points[1], body.depth), LATTICE_MM)
+    inner = coverage(field.distance + shell_of(body, quality, field.at_endplate, field.points), LATTICE_MM)
     parts, cm3 = _Parts(inside - inner, inner), LATTICE_MM**3 / 1000.0
     mineral_shell, mineral_inner = _layers(_Mineral(), body, quality, field, blobs)
     true = parts.mean(mineral_shell, mineral_inner)

@@ -65,7 +65,7 @@ class BodyShape:
     (anterior - posterior height) / height. hollow: concavity of the posterior wall as a share of the half depth.
     heart: the front is narrower and the back wider by this share (thoracic). exponent: of the superellipse of the
     axial section, 2 an ellipse. relief_mm: SD of the person's own irregularity `relief`. intact_heights_mm: before
-    a fracture.
+    a fracture. pedicle: distance of its axis from the midline, its width and height, mm: there the wall has no cortex.
     """
 
     frame: Frame
@@ -84,6 +84,7 @@ class BodyShape:
     spurs: tuple[Spur, ...] = ()
     dents: tuple[Dent, ...] = ()
     intact_heights_mm: tuple[float, float, float] | None = None
+    pedicle: tuple[float, float, float] | None = None
 
     @property
     def reach(self) -> np.ndarray:
@@ -119,6 +120,7 @@ class BodyShape:
             height=height,
             wedge=(lost_front - lost_back) / (2.0 * RIM * height),
             cups=(0.65 * pit, 0.35 * pit),
+            relief_mm=1.6 * self.relief_mm,
             intact_heights_mm=self.heights_mm,
         )
 
@@ -166,6 +168,10 @@ class BodyShape:
             depth = depth + np.where(upper == dent.upper, pit, 0.0)
         return depth
 
+    def under_endplate(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Height below the upper endplate (above the lower one where w < 0), mm, without relief and spurs."""
+        return 0.5 * self.height * (1.0 - self.wedge * v / self.depth) - self._dish(u, v, w) - np.abs(w)
+
     def lip(self, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> np.ndarray:
         """How far the rims stand out because of osteophytes, mm; level: height as a share of the half height."""
         radius = np.maximum(np.sqrt(u**2 + v**2), 1.0)
@@ -173,6 +179,6 @@ class BodyShape:
         for spur in self.spurs:
             angle = np.radians(spur.angle_deg)
             toward = np.maximum((u * np.float32(np.cos(angle)) + v * np.float32(np.sin(angle))) / radius, 0.0)
-            rim = np.clip(((level if spur.upper else -level) - 0.5) / 0.5, 0.0, 1.0)
-            total = total + np.float32(spur.length_mm) * (toward**8) ** 2 * rim**2
+            rim = np.clip(((level if spur.upper else -level) - 0.6) / 0.4, 0.0, 1.0)
+            total = np.maximum(total, np.float32(spur.length_mm) * (toward**8) ** 2 * rim**2)
         return total
