@@ -34,12 +34,14 @@ class Arch:
     """What the solids of an arch need beyond the body; mm. place: in the usual column, T1 = 0.
 
     gap: height of the disc below. wing: share to which the transverse processes are those of a sacrum.
+    arthrosis: of the facet joints, 0-1: they grow and their space narrows.
     """
 
     place: float
     gap: float
     scale: float
     wing: float = 0.0
+    arthrosis: float = 0.0
 
     def _mm(self, knots: list[float]) -> float:
         return float(np.interp(self.place, _KNOT, knots)) * self.scale
@@ -72,7 +74,8 @@ class Arch:
         lateral, pedicle_width, pedicle_height = self.pedicle
         joint = 0.5 * height + 0.5 * self.gap  # height of the joint with the next vertebra, above and below
         tip_upper, tip_lower = (3.4 * s, 4.1 * s) if self.place > 10.5 else (3.0 * s, 3.0 * s)
-        off = 0.5 * (tip_upper + tip_lower + _JOINT_MM)
+        tip_upper, tip_lower = (radius * (1.0 + 0.35 * self.arthrosis) for radius in (tip_upper, tip_lower))
+        off = 0.5 * (tip_upper + tip_lower + _JOINT_MM * (1.0 - 0.8 * self.arthrosis))
         if self.place > 10.5:  # lumbar joints: the upper vertebra's process lies medially and behind
             upper = (side * (facet + 0.85 * off), back + 0.68 * canal, joint + 2.5 * s)
             lower = (side * (facet - 0.80 * off), back + 0.68 * canal + 1.20 * off, -joint - 1.0 * s)
@@ -110,7 +113,7 @@ class Arch:
         return [(start, end, 3.0 * s, 2.5 * s, 3.6), ((0.0, edge[1] - 4.0, edge[2]), edge, 2.8 * s, 3.5 * s, 2.7)]
 
 
-def arch_of(place: float, level: str, scale: float, gap: float, variant: Variant) -> Arch:
+def arch_of(place: float, level: str, scale: float, gap: float, variant: Variant, arthrosis: float = 0.0) -> Arch:
     """The arch behind a body of a person of this scale; only the last level of a transitional column has wings."""
     transitional = (variant, level) in (("sacralised_L5", "L5"), ("lumbarised_S1", "L6"))
-    return Arch(place, float(gap), float(scale), 1.0 if transitional else 0.0)
+    return Arch(place, float(gap), float(scale), 1.0 if transitional else 0.0, arthrosis)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from VertebralBMDLib.simulation.beam import Beam
 from VertebralBMDLib.simulation.findings import FINDING_LABELS, Findings
 from VertebralBMDLib.simulation.materials import Composition, bone, mixture, tissue
 from VertebralBMDLib.simulation.shapes import coverage
@@ -16,6 +16,12 @@ from VertebralBMDLib.simulation.vertebra import BodyShape, Waves
 TUMOUR: Composition = tissue({"muscle": 0.85, "water": 0.15})
 # Acrylic with barium sulphate reads 1500-2500 HU; polyethylene and calcium salt stand for them.
 CEMENT: Composition = {"polyethylene": 0.75, "calcium_carbonate": 1.0}
+
+
+class HuOf(Protocol):
+    """A `beam.Beam`, or whatever else reads a number off a composition."""
+
+    def hu(self, composition: Composition) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Blob:
             share[near] = coverage(edge, float(np.hypot(footprint_mm, 1.0)))
         return share
 
-    def hu(self, beam: Beam, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def hu(self, beam: HuOf, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
         """HU of its contents at local points."""
         solid = np.float32(beam.hu(self.inside))
         if self.pockets is None or self.patches is None:
@@ -108,7 +114,7 @@ def blobs_of(findings: Findings, level: str, body: BodyShape, fat_fraction: floa
 
 
 def lay(
-    blobs: Sequence[Blob], beam: Beam, local: tuple[np.ndarray, np.ndarray, np.ndarray], footprint_mm: float, *layers: np.ndarray
+    blobs: Sequence[Blob], beam: HuOf, local: tuple[np.ndarray, np.ndarray, np.ndarray], footprint_mm: float, *layers: np.ndarray
 ) -> list[tuple[int, np.ndarray]]:
     """Blend the blobs into HU `layers` at local points: the first is what lies under the cortex, a second the cortex
     itself, which only destroying blobs enter. Returns each blob's label and coverage."""

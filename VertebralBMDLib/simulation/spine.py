@@ -25,10 +25,10 @@ LEVELS = levels_of("none")
 # the sexes, mm. Set so that the annotated bodies of public scans (7 people, T1-L5), ten VerSe L1 bodies and the mean
 # shape of 87 patients (L2-L4) lie within the spread of the simulated ones; docs give the comparison.
 _KNOT = [LEVELS.index(name) for name in ("T1", "T4", "T8", "T10", "T12", "L1", "L2", "L3", "L4", "L5")]
-_WIDTH = [29, 25.5, 29, 33, 38, 39.5, 41, 43.5, 47.5, 50.5]
-_DEPTH = [18, 22.5, 29, 30, 30.5, 31, 32, 33.5, 34.5, 34.5]
-_HEIGHT = [16.5, 18, 20.5, 22.3, 25, 26.3, 27.3, 27.6, 27.6, 27.8]
-_DISC = [4, 3.5, 4, 4.5, 6.5, 7.5, 8.5, 9.5, 10.5, 10]  # below each level
+_WIDTH = [29, 25.5, 29, 32.8, 37.5, 39, 40.5, 43, 47.5, 50.5]
+_DEPTH = [18, 23, 30, 31.3, 31.7, 32.2, 33.3, 34.8, 35.5, 35]
+_HEIGHT = [16.5, 18, 20.6, 22.5, 25.4, 26.7, 27.7, 28, 28, 28]
+_DISC = [4, 3.5, 3.6, 4, 5.8, 6.8, 7.8, 8.8, 10, 9.5]  # below each level
 _WEDGE = [0.0, -0.03, -0.04, -0.03, -0.06, -0.05, 0.0, 0.03, 0.06, 0.15]  # (anterior - posterior) / height
 _FLARE = [0.08, 0.13, 0.17, 0.18, 0.23, 0.27, 0.25, 0.22, 0.14, 0.10]  # of the width
 _HEART = [0.02, 0.12, 0.12, 0.07, 0.02, 0.0, 0.0, 0.0, 0.0, -0.02]
@@ -104,8 +104,8 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
     n, at = len(levels), places(levels)
     size = SIZE[sex] * rng.normal(1.0, 0.04)
     width, depth, height = (
-        np.interp(at, _KNOT, knots) * size * rng.normal(1.0, 0.035) * rng.normal(1.0, 0.013, _SLOTS)[:n]
-        for knots in (_WIDTH, _DEPTH, _HEIGHT)
+        np.interp(at, _KNOT, knots) * size * rng.normal(1.0, spread) * rng.normal(1.0, 0.016, _SLOTS)[:n]
+        for knots, spread in ((_WIDTH, 0.04), (_DEPTH, 0.04), (_HEIGHT, 0.045))
     )
     disc = np.interp(at, _KNOT, _DISC) * size * np.clip(rng.normal(1.0, 0.12, _SLOTS)[:n], 0.5, 1.3)
     disc *= worn_disc(rng, findings.degeneration, _SLOTS)[:n]
@@ -113,8 +113,8 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
         disc[-1] *= 0.45
     wedge = np.interp(at, _KNOT, _WEDGE) + rng.normal(0.0, 0.02, _SLOTS)[:n]
     flare = np.interp(at, _KNOT, _FLARE) + rng.normal(0.0, 0.02) + rng.normal(0.0, 0.012, _SLOTS)[:n]
-    cup, hollow = rng.uniform(0.7, 2.0) * size * rng.uniform(0.75, 1.25, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
-    exponent, uneven = rng.uniform(2.25, 2.75), rng.uniform(0.25, 0.6)
+    cup, hollow = rng.uniform(0.5, 1.8) * size * rng.uniform(0.75, 1.25, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
+    exponent, uneven = rng.uniform(2.15, 2.65), rng.uniform(0.25, 0.6)
     poses_rng, waves_rng, worn_rng = (np.random.default_rng(s) for s in rng.integers(2**63, size=3))
     shapes = []
     for i, level in enumerate(levels):
@@ -130,14 +130,14 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
             hollow=0.04 if i == n - 1 else float(hollow[i]),
             heart=float(np.interp(at[i], _KNOT, _HEART)),
             exponent=float(exponent),
-            relief=Waves.make(waves_rng, 11.0, 34.0),
+            relief=Waves.make(waves_rng, 15.0, 40.0),
             relief_mm=float(uneven),
         )
         body = worn_body(worn_rng, body, findings.degeneration, at[i])
         fracture = findings.fracture(level)
         shapes.append(body if fracture is None else body.fractured(fracture.kind, fracture.loss))
     frames = _poses(poses_rng, shapes, disc, at, findings)
-    arches = tuple(arch_of(place, level, size, gap, findings.variant) for place, level, gap in zip(at, levels, disc))
+    arches = tuple(arch_of(place, level, size, gap, findings.variant, findings.degeneration) for place, level, gap in zip(at, levels, disc))
     bodies = tuple(replace(body, frame=frame, pedicle=arch.pedicle) for body, frame, arch in zip(shapes, frames, arches))
     sacral_frame = _sacral_frame(bodies[-1], disc[-1], poses_rng)
     return Spine(

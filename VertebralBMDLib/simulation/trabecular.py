@@ -16,7 +16,7 @@ from scipy import ndimage
 from VertebralBMDLib.simulation.beam import Beam, reference_beam
 from VertebralBMDLib.simulation.degeneration import SCLEROSIS_MM
 from VertebralBMDLib.simulation.findings import FINDING_LABELS
-from VertebralBMDLib.simulation.lesions import Blob, lay
+from VertebralBMDLib.simulation.lesions import Blob, HuOf, lay
 from VertebralBMDLib.simulation.materials import Mineral, bone, tissue
 from VertebralBMDLib.simulation.shapes import Canvas, coverage
 from VertebralBMDLib.simulation.vertebra import BodyShape
@@ -26,7 +26,7 @@ EROSION_MM = 3.0
 # Grain of the trabecular network across and along the body axis, mm, and of the patches in which it varies; the share
 # of the variance in the patches. Set against six public scans: inside their bodies neighbours 0.8, 1.6 and 3 mm apart
 # correlate by 0.55-0.7, 0.2-0.4 and 0.1-0.25 in the plane, 1, 2 and 3 mm apart along the axis by 0.75, 0.47 and 0.28.
-FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.38, 0.90, 2.6, 0.15
+FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.32, 0.90, 2.6, 0.15
 FOCAL_FAT = 0.05  # SD of the marrow's fat fraction within a body, beside the pockets at the vein
 VEIN = tissue({"blood": 0.5, "triglyceride": 0.15, "water": 0.35})
 IMPACTION = 1.1  # extra density, as a share, of the band that a fracture packs under the endplate
@@ -95,8 +95,23 @@ def vein_distance(body: BodyShape, quality: BoneQuality, u: np.ndarray, v: np.nd
     distance = np.float32(50.0)
     for side in {0: (), 1: (0.0,), 2: (-3.5, 3.5)}[quality.vein_count]:
         across = np.sqrt(((u - np.float32(side)) / 2.0) ** 2 + (w - 0.06 * body.height) ** 2)
-        distance = np.minimum(distance, np.maximum(across - (0.6 + 1.5 * along), back - length - v))
+        distance = np.minimum(distance, np.maximum(across - (0.7 + 1.7 * along), back - length - v))
     return distance
+
+
+def lay_vein(
+    body: BodyShape,
+    quality: BoneQuality,
+    beam: HuOf,
+    local: tuple[np.ndarray, np.ndarray, np.ndarray],
+    footprint_mm: float,
+    *layers: np.ndarray,
+) -> None:
+    """Blend the basivertebral canal into HU layers at local points; it leaves through the posterior wall."""
+    share = coverage(vein_distance(body, quality, *local), footprint_mm)
+    contents = np.float32(beam.hu(VEIN))
+    for layer in layers:
+        layer += share * (contents - layer)
 
 
 def make_field(
@@ -185,8 +200,8 @@ def paint_body(
     local = tuple(c[touched] for c in (u, v, w))
     depth, endplate = distance[touched], at_endplate[touched]
     inner = marrow_bone_hu(beam, field.sample(field.mineral, *local), field.sample(field.fat, *local))
-    inner += coverage(vein_distance(body, quality, *local), footprint) * (np.float32(beam.hu(VEIN)) - inner)
     shell = np.where(endplate, *(np.float32(beam.hu(bone(mg, 0.0))) for mg in (quality.endplate_mg, quality.wall_mg)))
+    lay_vein(body, quality, beam, local, footprint, inner, shell)
     shares = lay(blobs, beam, local, footprint, inner, shell)
     outside, thickness = coverage(depth, footprint), shell_of(body, quality, endplate, local)
     marrow = coverage(depth + thickness, footprint)

@@ -19,13 +19,12 @@ from VertebralBMDLib.simulation.person import Person
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, coverage
 from VertebralBMDLib.simulation.trabecular import (
     LATTICE_MM,
-    VEIN,
     BoneQuality,
     TrabecularField,
+    lay_vein,
     make_field,
     marrow_bone_hu,
     shell_of,
-    vein_distance,
 )
 from VertebralBMDLib.simulation.vertebra import BodyShape
 
@@ -129,9 +128,9 @@ def _layers(
         inner = marrow_bone_hu(beam, field.mineral, field.fat)
     else:
         inner = field.mineral.copy()
-    inner += coverage(vein_distance(body, quality, *field.points), LATTICE_MM) * (np.float32(beam.hu(VEIN)) - inner)
     shell = np.where(field.at_endplate, *(np.float32(beam.hu(bone(mg, 0.0))) for mg in (quality.endplate_mg, quality.wall_mg)))
     local = tuple(np.broadcast_to(p, inner.shape) for p in field.points)
+    lay_vein(body, quality, beam, local, LATTICE_MM, inner, shell)
     lay(blobs, beam, local, LATTICE_MM, inner, shell)
     return shell, inner
 
