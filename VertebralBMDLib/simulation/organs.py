@@ -97,7 +97,7 @@ def _along(
 def paint_muscles(canvas: Canvas, spine: Spine, tissues: Tissues, streaks: SmoothField, grain_mm: float) -> None:
     """Psoas, quadratus lumborum and the paraspinal muscles, marbled with fat."""
     s = spine.size
-    z_l = {name: spine.body(name).frame.origin[2] for name in LEVELS}
+    z_l = {name: spine.landmark(name).frame.origin[2] for name in LEVELS}
     lumbar = [z_l["L5"] - 90.0, z_l["L5"], z_l["L3"], z_l["L1"], z_l["T12"]]
     for side in (-1.0, 1.0):
         psoas = _along(
@@ -152,7 +152,7 @@ def paint_vessels(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
     """Aorta left in front of the spine down to L4, vena cava right of it, then the iliac vessels."""
     s = spine.size
     depth = 0.5 * spine.body("L1").depth
-    z_l4, z_t10, z_top = (spine.body(name).frame.origin[2] for name in ("L4", "T10", "T1"))
+    z_l4, z_t10, z_top = (spine.landmark(name).frame.origin[2] for name in ("L4", "T10", "T1"))
     front = -(depth + 13.0)
     aorta = _along(
         spine,

@@ -1,4 +1,4 @@
-"""One vertebra: the shape of its body, and the posterior elements behind it.
+"""The body of one vertebra as an implicit solid.
 
 Local frame of a vertebra: origin at the body centre, u to the left, v backwards, w upwards
 along the body axis (mm).
@@ -6,41 +6,123 @@ along the body axis (mm).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from VertebralBMDLib.simulation.shapes import Capsule, Frame
+from VertebralBMDLib.simulation.shapes import Frame
 
-CORNER = 2.5  # rounding of the rim between wall and endplate, mm
-EXPONENT = 2.8  # superellipse of the axial section: 2 would be an ellipse
+CORNER = 2.0  # rounding of the rim between wall and endplate, mm
+RIM = 0.47  # where front and back height are measured: shares of the depth from the centre
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Smooth unit-variance relief: a sum of plane waves. vectors: (n, 3) radians per mm; phases: (n,)."""
+
+    vectors: np.ndarray
+    phases: np.ndarray
+
+    @classmethod
+    def make(cls, rng: np.random.Generator, shortest_mm: float, longest_mm: float, count: int = 6) -> Waves:
+        direction = rng.normal(size=(count, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        length = rng.uniform(shortest_mm, longest_mm, count)
+        return cls((2.0 * np.pi / length[:, None] * direction).astype(np.float32), rng.uniform(0.0, 2.0 * np.pi, count))
+
+    def at(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        total = sum(np.cos(u * k[0] + v * k[1] + w * k[2] + np.float32(phase)) for k, phase in zip(self.vectors, self.phases))
+        return total * np.float32(np.sqrt(2.0 / len(self.phases)))
+
+
+@dataclass(frozen=True)
+class Spur:
+    """Osteophyte of a rim: on the upper or lower endplate, at an angle (degrees, 0 left, 90 back), length in mm."""
+
+    upper: bool
+    angle_deg: float
+    length_mm: float
+
+
+@dataclass(frozen=True)
+class Dent:
+    """Schmorl's node: a pit in the upper or lower endplate at (u, v), its radius and depth in mm."""
+
+    upper: bool
+    u: float
+    v: float
+    radius_mm: float
+    depth_mm: float
 
 
 @dataclass(frozen=True)
 class BodyShape:
-    """Vertebral body (or disc) as an implicit solid.
+    """Vertebral body (or disc).
 
-    width, depth, height: at mid-height, mid-height and the rim (mm). flare: how much wider the
-    rim is than the waist. cup: depth of the endplate concavity (mm; negative bulges, as a disc
-    does). wedge: (anterior - posterior height) / height. hollow: concavity of the posterior wall
-    as a share of the half depth.
+    width, depth: of the waist at mid-height; height: rim to rim in the middle (mm). flare: how much wider and
+    deeper the rims are than the waist, (across, along). taper: the lower rim is wider, the upper narrower by this
+    share. cups: depth of the upper and lower endplate's concavity (mm; negative bulges, as a disc does). wedge:
+    (anterior - posterior height) / height. hollow: concavity of the posterior wall as a share of the half depth.
+    heart: the front is narrower and the back wider by this share (thoracic). exponent: of the superellipse of the
+    axial section, 2 an ellipse. relief_mm: SD of the person's own irregularity `relief`. intact_heights_mm: before
+    a fracture. pedicle: distance of its axis from the midline, its width and height, mm: there the wall has no cortex.
     """
 
     frame: Frame
     width: float
     depth: float
     height: float
-    flare: float = 0.12
-    cup: float = 2.0
+    flare: tuple[float, float] = (0.16, 0.08)
+    taper: float = 0.0
+    cups: tuple[float, float] = (1.5, 1.5)
     wedge: float = 0.0
     hollow: float = 0.12
+    heart: float = 0.0
+    exponent: float = 2.5
+    relief: Waves | None = None
+    relief_mm: float = 0.0
+    spurs: tuple[Spur, ...] = ()
+    dents: tuple[Dent, ...] = ()
+    intact_heights_mm: tuple[float, float, float] | None = None
+    pedicle: tuple[float, float, float] | None = None
+
+    @property
+    def reach(self) -> np.ndarray:
+        """Half edges (u, v, w) of a local box that holds the body, mm."""
+        half = 0.5 * np.array([self.width, self.depth, self.height])
+        wider = abs(self.taper) * 1.3 + np.array(self.flare) * 1.7
+        spur = max((s.length_mm for s in self.spurs), default=0.0) + 3.0 * self.relief_mm
+        half *= np.array([(1.0 + wider[0]) * (1.0 + abs(self.heart)), 1.0 + wider[1], 1.0 + 0.6 * abs(self.wedge)])
+        return half + np.array([spur, spur, 0.7 * spur + max(-min(self.cups), 0.0)])
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        half = 0.5 * np.array([self.width, self.depth, self.height])
-        half *= np.array([1.0 + self.flare, 1.0 + self.flare, 1.0 + 0.5 * abs(self.wedge)])
-        half[2] += max(-self.cup, 0.0)
-        return self.frame.box(-half - 1.0, half + 1.0)
+        return self.frame.box(-self.reach - 1.0, self.reach + 1.0)
+
+    @property
+    def heights_mm(self) -> tuple[float, float, float]:
+        """Anterior, middle and posterior height in the midline, without the person's irregularity."""
+        return (
+            self.height * (1.0 + RIM * self.wedge),
+            self.height - sum(self.cups),
+            self.height * (1.0 - RIM * self.wedge),
+        )
+
+    def fractured(self, kind: str, loss: float) -> BodyShape:
+        """The same body after losing this share of its anterior (wedge), middle (biconcave) or whole height (crush)."""
+        front, middle, back = self.heights_mm
+        left = {"wedge": (1.0, 0.7, 0.1), "biconcave": (0.3, 1.0, 0.2), "crush": (1.0, 1.0, 0.8)}[kind]
+        lost_front, lost_middle, lost_back = (h * (1.0 - loss * part) for h, part in zip((front, middle, back), left))
+        height = 0.5 * (lost_front + lost_back)
+        pit = max(height - lost_middle, 0.6)
+        return replace(
+            self,
+            height=height,
+            wedge=(lost_front - lost_back) / (2.0 * RIM * height),
+            cups=(0.65 * pit, 0.35 * pit),
+            relief_mm=1.6 * self.relief_mm,
+            intact_heights_mm=self.heights_mm,
+        )
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         return self.surfaces(*self.frame.to_local(x, y, z))[0]
@@ -49,60 +131,54 @@ class BodyShape:
         """(signed distance, True where an endplate is nearer than the wall) at local points."""
         half_height = 0.5 * self.height * (1.0 - self.wedge * v / self.depth)
         level = np.clip(w / half_height, -1.3, 1.3)
-        spread = 1.0 + self.flare * level**2
-        a = np.abs(u) / (0.5 * self.width * spread)
-        # the posterior wall is flatter than the front and hollow in the midline
-        back = 1.0 - self.hollow * np.clip(1.0 - a**2, 0.0, 1.0)
-        b = np.abs(v) / (0.5 * self.depth * spread * np.where(v > 0, back, 1.0))
-        radius = np.sqrt(u**2 + v**2)
-        section = (a**EXPONENT + b**EXPONENT) ** np.float32(1.0 / EXPONENT)
-        wall = radius - radius / np.maximum(section, 1e-3)
-        # at the very centre radius / section is 0 / 0: use the half width
-        wall = np.where(section < 1e-2, np.float32(-0.5 * self.width), wall)
-        endplate = np.abs(w) - half_height + self.cup * np.clip(1.0 - section**2, 0.0, 1.0)
+        wall, share = self._wall(u, v, level)
+        endplate = np.abs(w) - half_height + self._dish(u, v, w)
+        if self.relief is not None:
+            bumps = np.float32(self.relief_mm) * self.relief.at(u, v, w)
+            wall, endplate = wall - bumps, endplate - 0.5 * bumps
+        if self.spurs:
+            lip = self.lip(u, v, level)
+            wall, endplate = wall - lip, endplate - 0.6 * lip * np.clip(4.0 * share - 3.0, 0.0, 1.0)
         round_off = np.maximum(CORNER - np.abs(wall - endplate), 0.0)
         return np.maximum(wall, endplate) + round_off**2 * np.float32(0.25 / CORNER), endplate > wall
 
+    def _wall(self, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(distance to the wall, share of the section's radius: 1 on it)."""
+        half_u = 0.5 * self.width * (1.0 + self.flare[0] * level**2 - self.taper * level)
+        half_u = half_u * (1.0 + self.heart * np.clip(2.0 * v / self.depth, -1.0, 1.0))
+        half_v = 0.5 * self.depth * (1.0 + self.flare[1] * level**2 - self.taper * level)
+        a = np.abs(u) / half_u
+        # the posterior wall is flatter than the front and hollow in the midline
+        half_v = np.where(v > 0, half_v * (1.0 - self.hollow * np.clip(1.0 - 2.0 * a**2, 0.0, 1.0)), half_v)
+        b = np.abs(v) / half_v
+        p = np.float32(self.exponent)
+        a_p, b_p = a ** (p - 1), b ** (p - 1)
+        section = np.maximum((a_p * a + b_p * b) ** (1 / p), np.float32(1e-3))
+        slope = np.sqrt((a_p / half_u) ** 2 + (b_p / half_v) ** 2) / section ** (p - 1)
+        return (section - 1.0) / np.maximum(slope, 1.0 / self.width), section
 
-def is_thoracic(label: int) -> bool:
-    """VerSe label of T1-T10, whose processes point down; T11-T12 look lumbar."""
-    return label <= 17
+    def _dish(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """How deep the endplate lies below its rim, mm; the lower one is deepest behind the centre."""
+        upper = w > 0
+        shift = np.where(upper, np.float32(0.02), np.float32(0.08)) * self.depth
+        off_center = (2.0 * u / self.width) ** 2 + (2.0 * (v - shift) / self.depth) ** 2
+        depth = np.where(upper, *(np.float32(c) for c in self.cups)) * np.clip(1.25 * (1.0 - off_center), 0.0, 1.0)
+        for dent in self.dents:
+            pit = np.float32(dent.depth_mm) * np.clip(1.4 - 1.4 * ((u - dent.u) ** 2 + (v - dent.v) ** 2) / dent.radius_mm**2, 0.0, 1.0)
+            depth = depth + np.where(upper == dent.upper, pit, 0.0)
+        return depth
 
+    def under_endplate(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Height below the upper endplate (above the lower one where w < 0), mm, without relief and spurs."""
+        return 0.5 * self.height * (1.0 - self.wedge * v / self.depth) - self._dish(u, v, w) - np.abs(w)
 
-def posterior_elements(body: BodyShape, label: int) -> tuple[Capsule, ...]:
-    """Pedicles, laminae, articular, transverse and spinous processes behind a body."""
-    width, depth, height = body.width, body.depth, body.height
-    size = height / 26.0
-    back = 0.5 * depth
-    thoracic = is_thoracic(label)
-    lateral = 0.30 * width
-    canal = 17.0 * size if not thoracic else 17.0
-    parts: list[tuple] = []
-    for side in (-1.0, 1.0):
-        root = (side * lateral, back - 5.0, 0.20 * height)
-        arch = (side * (lateral + 1.0), back + 0.62 * canal, 0.12 * height)
-        parts.append((root, arch, 4.2 * size, 4.0 * size, 1.5))
-        upper = (side * (lateral + 2.5), back + 0.72 * canal, 0.52 * height)
-        lower = (side * (lateral - 1.0), back + 1.0 * canal, -0.72 * height)
-        parts.append((upper, lower, 4.6 * size, 4.6 * size, 1.0))
-        parts.append(
-            (
-                (side * lateral, back + 0.9 * canal, 0.0),
-                (side * 2.0, back + 1.28 * canal, -0.28 * height),
-                3.2 * size,
-                3.2 * size,
-                2.3,
-            )
-        )
-        if thoracic:
-            tip = (side * (lateral + 22.0), back + 24.0, 0.22 * height)
-        else:
-            reach = 12.0 if label == 19 or label == 18 else 27.0
-            tip = (side * (lateral + reach), back + 0.75 * canal, 0.10 * height)
-        parts.append((arch, tip, 4.0 * size, 2.6 * size, 1.4))
-    start = (0.0, back + 1.2 * canal, -0.22 * height)
-    if thoracic:
-        parts.append((start, (0.0, back + 1.2 * canal + 26.0, -1.25 * height), 3.6, 2.6, 1.8))
-    else:
-        parts.append((start, (0.0, back + 1.2 * canal + 25.0 * size, -0.42 * height), 3.0, 3.4, 2.8))
-    return tuple(Capsule(body.frame, *part) for part in parts)
+    def lip(self, u: np.ndarray, v: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """How far the rims stand out because of osteophytes, mm; level: height as a share of the half height."""
+        radius = np.maximum(np.sqrt(u**2 + v**2), 1.0)
+        total = np.zeros((), np.float32)
+        for spur in self.spurs:
+            angle = np.radians(spur.angle_deg)
+            toward = np.maximum((u * np.float32(np.cos(angle)) + v * np.float32(np.sin(angle))) / radius, 0.0)
+            rim = np.clip(((level if spur.upper else -level) - 0.6) / 0.4, 0.0, 1.0)
+            total = np.maximum(total, np.float32(spur.length_mm) * (toward**8) ** 2 * rim**2)
+        return total
