@@ -101,7 +101,7 @@ def _field_of_view(spec: PatientSpec, person: Person, rng: np.random.Generator) 
     high = top.frame.origin[2] + 0.5 * top.height + 5.0
     low = _bottom_z(person.spine, spec.levels[1])
     sx, sy, sz = spec.spacing_mm
-    near, far = person.trunk.extent()
+    near, far = person.trunk.extent(low, high)
     far = far + [0.0, SLAB_HEIGHT_MM + 50.0]
     nx, ny = spec.size or (int(np.ceil((far[0] - near[0] + 30.0) / sx)), int(np.ceil((far[1] - near[1] + 15.0) / sy)))
     center = 0.5 * (near + far) + rng.uniform(-8.0, 8.0, 2)

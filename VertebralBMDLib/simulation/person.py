@@ -8,13 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from VertebralBMDLib.anatomy import LABELS
-from VertebralBMDLib.simulation import organs
-from VertebralBMDLib.simulation.body import Trunk, make_trunk, paint_trunk
+from VertebralBMDLib.simulation.body import Trunk, make_trunk
+from VertebralBMDLib.simulation.bowel import paint_bowel
+from VertebralBMDLib.simulation.contrast import Contrast, Iodine, draw_iodine
+from VertebralBMDLib.simulation.girdle import paint_girdle
+from VertebralBMDLib.simulation.heart import paint_mediastinum
+from VertebralBMDLib.simulation.lungs import paint_lung_vessels, paint_lungs
+from VertebralBMDLib.simulation.muscles import paint_canal_and_discs, paint_muscles
+from VertebralBMDLib.simulation.organs import paint_organs
 from VertebralBMDLib.simulation.shapes import Canvas
 from VertebralBMDLib.simulation.skeleton import paint_skeleton
 from VertebralBMDLib.simulation.spine import LEVELS, Sex, Spine, make_spine
+from VertebralBMDLib.simulation.strokes import Drawing, stream
 from VertebralBMDLib.simulation.tissues import SmoothField, Tissues, make_tissues
 from VertebralBMDLib.simulation.trabecular import BoneQuality, paint_body
+from VertebralBMDLib.simulation.vessels import paint_vessels
+from VertebralBMDLib.simulation.wall import paint_fat, paint_grain, paint_wall
 
 # Reference curve at L1-L2 (mg/cm3, K2HPO4; taken as CaHA, which differs by 1-3 % at 120 kV).
 _AGE = [22, 32, 37, 42, 47, 52, 57, 62, 67, 72, 77, 83]
@@ -28,18 +37,21 @@ _LEVEL_SHARE = np.interp(
     np.arange(len(LEVELS)), [0, 7, 9, 11, 12, 13, 14, 15, 16], [1.25, 1.12, 1.08, 1.045, 1.0, 0.975, 0.955, 0.95, 0.97]
 )
 _LEVEL_SD = 6.0  # mg/cm3 per level
-TEXTURE_MM, STREAK_MM = 3.5, 2.5
 
 
 @dataclass(frozen=True)
 class Person:
-    """Anatomy and composition; `streams` seeds what is drawn at paint time (organs, bone texture)."""
+    """Anatomy and composition; `streams` seeds what is drawn at paint time (organs, bone texture).
+
+    iodine: contrast medium of this examination, already in `tissues`; `iodine.marrow` is for the bones.
+    """
 
     spine: Spine
     trunk: Trunk
     tissues: Tissues
     qualities: tuple[BoneQuality, ...]
     streams: tuple[np.random.SeedSequence, np.random.SeedSequence]
+    iodine: Iodine = Iodine()
 
     def quality(self, level: str) -> BoneQuality:
         return self.qualities[LEVELS.index(level)]
@@ -50,20 +62,28 @@ def expected_vbmd(sex: Sex, age: float) -> float:
     return float(np.interp(age, _AGE, _CURVE[sex]))
 
 
-def make_person(seed: np.random.SeedSequence, sex: Sex, age: float, vbmd: float | None, turn: np.ndarray | None = None) -> Person:
+def make_person(
+    seed: np.random.SeedSequence,
+    sex: Sex,
+    age: float,
+    vbmd: float | None,
+    turn: np.ndarray | None = None,
+    contrast: Contrast = "none",
+) -> Person:
     """Draw a person. vbmd: CaHA reading of L1 at 120 kV, None for the age curve; turn: rotation of the spine about L1.
 
     Every subject has a stream of its own, so another voltage or density leaves the anatomy unchanged.
     """
-    anatomy, bone, soft, organ_stream, texture_stream = seed.spawn(5)
+    anatomy, bone, soft, organ_stream, texture_stream, medium = seed.spawn(6)
     rng = np.random.default_rng(anatomy)
     spine = make_spine(rng, sex)
     if turn is not None:
         spine = spine.turned(turn)
     trunk = make_trunk(rng, sex, spine)
     qualities = draw_qualities(np.random.default_rng(bone), sex, age, vbmd)
-    tissues = make_tissues(np.random.default_rng(soft), age)
-    return Person(spine, trunk, tissues, qualities, (organ_stream, texture_stream))
+    iodine = draw_iodine(np.random.default_rng(medium), contrast)
+    tissues = make_tissues(np.random.default_rng(soft), age, iodine)
+    return Person(spine, trunk, tissues, qualities, (organ_stream, texture_stream), iodine)
 
 
 def draw_qualities(rng: np.random.Generator, sex: Sex, age: float, vbmd: float | None) -> tuple[BoneQuality, ...]:
@@ -80,15 +100,15 @@ def draw_qualities(rng: np.random.Generator, sex: Sex, age: float, vbmd: float |
 def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] = LEVELS) -> None:
     """Paint the person from the inside out; only the named levels get bone."""
     spine, tissues = person.spine, person.tissues
-    rng = np.random.default_rng(person.streams[0])
-    organs.paint_cavity(canvas, person.trunk, tissues, rng)
-    texture = SmoothField.make(rng)
-    paint_trunk(canvas, person.trunk, tissues, texture, TEXTURE_MM)
-    organs.paint_vessels(canvas, spine, tissues)
-    organs.paint_muscles(canvas, spine, tissues, texture, STREAK_MM)
-    organs.paint_canal_and_discs(canvas, spine, tissues)
+    field = SmoothField.make(stream(person.streams[0], 0))
+    drawing = Drawing(canvas, spine, person.trunk, tissues, person.streams[0], field)
+    for paint in (paint_fat, paint_bowel, paint_organs, paint_lungs, paint_lung_vessels, paint_mediastinum, paint_wall):
+        paint(drawing)
+    for paint in (paint_vessels, paint_muscles, paint_grain, paint_canal_and_discs):
+        paint(drawing)
     first = person.quality("L1")
     paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction)
-    for level, seed in zip(LEVELS, person.streams[1].spawn(len(LEVELS))):
+    paint_girdle(drawing, first.mineral, first.fat_fraction)
+    for number, level in enumerate(LEVELS):
         if level in levels:
-            paint_body(canvas, spine.body(level), LABELS[level], person.quality(level), np.random.default_rng(seed))
+            paint_body(canvas, spine.body(level), LABELS[level], person.quality(level), stream(person.streams[1], number))
