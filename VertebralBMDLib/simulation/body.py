@@ -26,13 +26,15 @@ _HALF_X = [172.0, 163.0, 147.0, 131.0, 137.0, 140.0, 145.0, 144.0, 138.0, 126.0,
 _HALF_Y = [96.0, 93.0, 86.0, 82.0, 90.0, 94.0, 100.0, 100.0, 94.0, 83.0, 74.0, 66.0, 60.0, 56.0]
 # Wall thickness inside the wall's surface, muscle over it (back, side, front) and share of the fat.
 _RING = {
-    "back": [46.0, 40.0, 24.0, 20.0, 18.0, 15.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0],
-    "side": [46.0, 40.0, 20.0, 15.0, 14.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0],
-    "front": [12.0, 11.0, 10.0, 9.5, 9.0, 10.0, 11.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0],
+    "back": [50.0, 40.0, 22.0, 16.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
+    "side": [76.0, 54.0, 22.0, 15.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
+    "front": [12.0, 11.0, 10.0, 9.5, 9.0, 9.5, 9.5, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0],
+    # beside the spine the muscles of the back fill the gutter behind the ribs and transverse processes
+    "gutter": [0.0, 5.0, 22.0, 30.0, 30.0, 28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
 }
 _COVER = {
-    "back": [0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 6.0, 8.0, 10.0, 14.0, 20.0, 28.0, 34.0, 36.0],
-    "side": [0.0, 0.0, 0.0, 0.0, 3.0, 6.0, 9.0, 13.0, 18.0, 34.0, 58.0, 84.0, 98.0, 70.0],
+    "back": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 5.0, 8.0, 12.0, 20.0, 28.0, 34.0, 36.0],
+    "side": [0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 6.0, 9.0, 16.0, 34.0, 58.0, 84.0, 98.0, 70.0],
     "front": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 9.0, 12.0, 12.0, 9.0, 6.0, 6.0],
 }
 _FAT = [1.5, 1.4, 1.25, 1.1, 0.95, 0.85, 0.7, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5]
@@ -108,7 +110,9 @@ class Trunk:
     def dome(self, x: np.ndarray, y: np.ndarray, center_y: np.ndarray) -> np.ndarray:
         """z of the diaphragm above a point: a dome on each side, deep sulcus at the rim."""
         half_x, half_y = (float(np.interp(0.7 * self.dome_mm[0], self.z, v)) for v in (self.half_x, self.half_y))
-        ring = ((np.abs(x) - 0.42 * half_x) / (0.60 * half_x)) ** 2 + ((y - center_y + 8.0) / (0.97 * half_y)) ** 2
+        # the centre stays high under the heart, and the front is attached at the xiphoid
+        aside, ahead = np.abs(x) - 0.42 * half_x, y - center_y + 8.0
+        ring = (aside / (half_x * np.where(aside > 0, 0.60, 1.1))) ** 2 + (ahead / (half_y * np.where(ahead > 0, 0.97, 1.25))) ** 2
         return np.where(x < 0, *self.dome_mm) - 95.0 * ring**1.3
 
 
@@ -136,11 +140,12 @@ def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:
     ring, cover = ({k: over_z(v) for k, v in table.items()} for table in (_RING, _COVER))
     strength = {"F": 0.85, "M": 1.1}[sex] * rng.normal(1.0, 0.12)
     cover = strength * _sectors(cover)
+    gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / 24.0) ** 4))
     fat = _draw_fat(rng, sex, z, at, over_z(_FAT), visceral)
     fat = _lie_flat(rng, center_y, wall + cover, fat)
     top = rng.uniform(70.0, 118.0)
     domes = (top, top - rng.uniform(5.0, 20.0))
-    return Trunk(z, center_y, half_x, half_y, wall, _sectors(ring) * rng.normal(1.0, 0.1), cover, fat, domes, float(at[-2] + 2.0))
+    return Trunk(z, center_y, half_x, half_y, wall, _sectors(ring) * rng.normal(1.0, 0.1) + gutter, cover, fat, domes, float(at[-2] + 2.0))
 
 
 def _landmark_z(spine: Spine) -> np.ndarray:
@@ -192,7 +197,7 @@ def _draw_fat(rng: np.random.Generator, sex: Sex, z: np.ndarray, at: np.ndarray,
     wavy = ndimage.gaussian_filter(rng.standard_normal(fat.shape), (6.0, 7.0), mode=("nearest", "wrap"))
     fat *= 1.0 + 0.11 * wavy / wavy.std()
     fat *= 1.0 - rng.uniform(0.2, 0.5) * bump(90.0, 7.0, 40.0, 400.0)
-    fat *= 1.0 - rng.uniform(0.5, 0.8) * bump(-90.0, 3.5, at[3] - 12.0, 7.0)
+    fat *= 1.0 - rng.uniform(0.3, 0.65) * bump(-90.0, 5.0, at[3] - 12.0, 8.0)
     return np.maximum(fat, 2.0)
 
 

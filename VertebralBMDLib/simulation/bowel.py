@@ -9,7 +9,7 @@ from VertebralBMDLib.simulation.shapes import Points
 from VertebralBMDLib.simulation.strokes import Drawing, Fill, Rods, paint_rods
 
 WALL_MM = 1.8
-_LOOPS, _LOOP_POINTS, _STEP_MM = 30, 11, 11.0
+_LOOPS, _LOOP_POINTS, _STEP_MM = 46, 11, 11.0
 
 
 def paint_bowel(drawing: Drawing) -> None:
@@ -58,7 +58,7 @@ def paint_small_bowel(drawing: Drawing, rng: np.random.Generator) -> None:
         center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(z)))
         at = np.array([rng.uniform(-0.55, 0.62) * half_x, center - rng.uniform(-0.1, 0.62) * half_y, z])
         heading = rng.standard_normal(3)
-        radius = rng.uniform(7.5, 13.0)
+        radius = rng.uniform(8.0, 14.0)
         points = [at]
         for turn in rng.standard_normal((_LOOP_POINTS - 1, 3)):
             heading = heading / np.linalg.norm(heading) + 0.55 * turn
@@ -168,8 +168,8 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
     low = rng.uniform(-35.0, 25.0)
     knots = np.array(
         [
-            [0.46 * half_x, center + 0.12 * half_y, top - 32.0],
-            [0.50 * half_x, center - 0.10 * half_y, top - 62.0],
+            [0.44 * half_x, center + 0.04 * half_y, top - 26.0],
+            [0.50 * half_x, center - 0.22 * half_y, top - 62.0],
             [0.42 * half_x, center - 0.48 * half_y, 0.5 * (top - 62.0 + low)],
             [0.16 * half_x, center - 0.62 * half_y, low],
             [-0.12 * half_x, center - 0.55 * half_y, low + 8.0],
@@ -177,8 +177,8 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
         ]
     )
     path = _smooth_path(knots, 10.0)
-    full = rng.uniform(0.55, 1.1)
-    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [28.0, 33.0, 25.0, 17.0, 9.0])
+    full = rng.uniform(0.65, 1.15)
+    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [30.0, 35.0, 26.0, 17.0, 9.0])
     level = float(path[:, 1].mean() + rng.uniform(-30.0, 14.0))
     food = stool(drawing, 0.0) if rng.uniform() < 0.4 else drawing.tissues.chyme
     paint_gut(drawing, Rods.along(path, radii), gas_above(drawing, level, food), rng.uniform(2.5, 5.0))

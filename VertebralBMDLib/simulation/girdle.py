@@ -18,6 +18,7 @@ _FALSE_RIBS = ("T8", "T9", "T10")
 def paint_girdle(drawing: Drawing, inner_mg: float, fat_fraction: float) -> None:
     """Shoulder girdle, breastbone and thighs; `inner_mg`: true mineral inside the bones, mg/cm3."""
     canvas, s = drawing.canvas, drawing.spine.size
+    paint_axillae(drawing)
     paint_cartilage(drawing)
     paint_bone(canvas, [sternum(drawing)], BoneStuff(1.0, 850.0, 0.6 * inner_mg, fat_fraction), RIBS)
     for side in (-1.0, 1.0):
@@ -35,6 +36,17 @@ def _rod(start: np.ndarray, end: np.ndarray, radius_start: float, radius_end: fl
 
 def _height(drawing: Drawing, level: str) -> float:
     return float(drawing.spine.body(level).frame.origin[2])
+
+
+def paint_axillae(drawing: Drawing) -> None:
+    """Fat of the armpits, between the chest wall and the muscles that go to the arm, with the vessels in it."""
+    for side in (-1.0, 1.0):
+        for level, angle, half in (("T2", -12.0, (24.0, 22.0, 34.0)), ("T4", -2.0, (13.0, 30.0, 40.0))):
+            at = drawing.trunk.wall_point(angle, _height(drawing, level), -half[0] - 2.0)
+            center = np.array([side * at[0], at[1], at[2]])
+            drawing.organ(Ellipsoid(Frame(center, np.eye(3)), half), drawing.tissues.fat, 5.0, 16.0)
+        vessel = [center + [side * 2.0, 4.0, 0.0], center + [side * 8.0, -2.0, 30.0], shoulder(drawing, side) + [-side * 30.0, -18.0, 0.0]]
+        paint_rods(drawing, Rods.along(vessel, [2.0, 3.5, 4.5]), drawing.tissues.vein)
 
 
 def sternum(drawing: Drawing) -> Tube:

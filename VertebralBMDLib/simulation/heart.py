@@ -15,7 +15,7 @@ _AXIS = np.array([0.62, -0.58, -0.53])
 def heart_frame(drawing: Drawing) -> Frame:
     """Origin in the middle of the heart; third axis towards the apex."""
     top = drawing.trunk.dome_mm[1]
-    z = top + 38.0
+    z = top + 30.0
     center, _, half_y = (float(v) for v in drawing.trunk.ellipse(np.array(z)))
     axis = _AXIS / np.linalg.norm(_AXIS)
     right = np.cross([0.0, 0.0, 1.0], axis)
@@ -27,7 +27,7 @@ def paint_heart(drawing: Drawing) -> None:
     """Pericardial fat, muscle and chambers; sizes in mm along the heart's own axes."""
     rng, tissues = drawing.rng("heart"), drawing.tissues
     frame = heart_frame(drawing)
-    size = drawing.spine.size * rng.normal(1.0, 0.07)
+    size = 1.12 * drawing.spine.size * rng.normal(1.0, 0.08)
     fat_mm = float(rng.lognormal(np.log(5.0), 0.4))
 
     def part(place: tuple[float, float, float], half: tuple[float, float, float]) -> Ellipsoid:

@@ -6,7 +6,7 @@ import numpy as np
 
 from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import coverage
-from VertebralBMDLib.simulation.strokes import Drawing, Rods, grow_tree, on_lattice, paint_rods, within_all
+from VertebralBMDLib.simulation.strokes import Drawing, Rods, evened, grow_tree, on_lattice, paint_rods, within_all
 
 DIAPHRAGM_MM = 3.0
 # Half width of the mediastinum (mm) by depth behind the bodies' centres (mm).
@@ -29,7 +29,7 @@ def paint_lungs(drawing: Drawing) -> None:
         beside = np.interp(y - spine_y, _BEHIND, _HALF_WIDTH) - np.abs(x - spine_x)
         above = 0.6 * (trunk.dome(x, y, center) - z)
         apex = 0.7 * (z - trunk.apex_mm) + 0.006 * ((np.abs(x) - 38.0) ** 2 + (y - center - 5.0) ** 2)
-        return within_all(outside + ring + 1.0, beside, above, apex), np.broadcast_to((y - center) / half_y, outside.shape)
+        return evened(within_all(outside + ring + 1.0, beside, above, apex)), np.broadcast_to((y - center) / half_y, outside.shape)
 
     box = (np.full(3, -1e4), np.full(3, 1e4))
     box[0][2] = trunk.dome_mm[0] - 190.0
@@ -58,7 +58,7 @@ def paint_lung_vessels(drawing: Drawing) -> None:
                 a, t = np.radians([angle + rng.normal(0.0, 9.0), tilt + rng.normal(0.0, 9.0)])
                 directions.append([side * np.cos(a) * np.cos(t), 0.9 * np.sin(a) * np.cos(t), np.sin(t)])
                 roots.append([side * 33.0, center - 6.0, hilum_z + 25.0 * np.sin(t)])
-    tree = grow_tree(rng, np.array(roots), np.array(directions), 3.4, 0.24 * half_x, 5, 0.42)
+    tree = grow_tree(rng, np.array(roots), np.array(directions), 4.2, 0.24 * half_x, 5, 0.42)
     paint_rods(drawing, _within_lung(drawing, tree), tissues.right_heart)
     carina = np.array([2.0, center + 8.0, hilum_z + 26.0])
     paint_airways(drawing, carina)

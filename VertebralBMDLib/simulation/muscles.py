@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from VertebralBMDLib.simulation.materials import mixture
-from VertebralBMDLib.simulation.shapes import Points, Tube, paint
+from VertebralBMDLib.simulation.shapes import Plate, Points, Tube, paint
 from VertebralBMDLib.simulation.spine import canal_tubes
 from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods
 from VertebralBMDLib.simulation.vessels import along_spine
 from VertebralBMDLib.simulation.wall import sheets
 
-GRAIN_MM, ALONG_Z = 2.6, 5.0  # fat streaks follow the fibres
+GRAINS_MM, ALONG_Z = (1.7, 4.5), 5.0  # fat streaks follow the fibres
 
 
 def marbled(drawing: Drawing, infiltration: float, septa: float):
@@ -19,8 +21,9 @@ def marbled(drawing: Drawing, infiltration: float, septa: float):
     muscle, fat = drawing.hu(drawing.tissues.muscle), drawing.hu(drawing.tissues.fat)
 
     def fill(points: Points) -> np.ndarray:
-        streaks = 0.5 + 0.8 * (drawing.noise(points, GRAIN_MM, ALONG_Z) - np.float32(2.2 - 5.0 * infiltration))
-        fatty = np.clip(streaks, 0.0, 0.85) + np.float32(septa) * sheets(drawing.noise(points, 12.0, ALONG_Z), 0.16)
+        grain = sum(drawing.noise(points, step, ALONG_Z) for step in GRAINS_MM)
+        streaks = 0.3 * (grain - np.float32(2.6 - 7.0 * infiltration))
+        fatty = np.clip(streaks, 0.0, 0.8) + np.float32(septa) * sheets(drawing.noise(points, 12.0, ALONG_Z), 0.16)
         return muscle + np.minimum(fatty, 0.95) * (fat - muscle)
 
     return fill
@@ -35,7 +38,7 @@ def paint_muscles(drawing: Drawing) -> None:
     z_l = {name: float(spine.body(name).frame.origin[2]) for name in ("T1", "T9", "T12", "L1", "L3", "L5")}
     lumbar = [z_l["L5"] - 90.0, z_l["L5"], z_l["L3"], z_l["L1"], z_l["T12"]]
     back = [z_l["L5"] - 110.0, z_l["L5"] - 30.0, z_l["L5"], z_l["L3"], z_l["T12"], z_l["T9"], z_l["T1"]]
-    streaky, firm = marbled(drawing, infiltration, min(0.2 + 2.0 * infiltration, 0.9)), marbled(drawing, 0.4 * infiltration, 0.1)
+    streaky, firm = marbled(drawing, infiltration, min(0.1 + 1.6 * infiltration, 0.8)), marbled(drawing, 0.4 * infiltration, 0.1)
     for side in (-1.0, 1.0):
         quadratus = along_spine(
             spine,
@@ -58,21 +61,21 @@ def paint_muscles(drawing: Drawing) -> None:
         columns = (
             (
                 [14.0, 17.0, 17.0, 16.0, 14.0, 13.0, 12.0],
-                [47.0, 47.0, 44.0, 42.0, 39.0, 37.0, 36.0],
+                [47.0, 47.0, 44.0, 42.0, 41.0, 46.0, 48.0],
                 [10.0, 14.0, 14.0, 13.0, 12.0, 11.0, 10.0],
                 [9.0, 15.0, 18.0, 18.0, 16.0, 14.0, 12.0],
                 streaky,
             ),
             (
                 [16.0, 30.0, 40.0, 39.0, 36.0, 34.0, 32.0],
-                [72.0, 56.0, 46.0, 43.0, 40.0, 38.0, 36.0],
+                [72.0, 56.0, 46.0, 43.0, 44.0, 50.0, 52.0],
                 [6.0, 12.0, 15.0, 17.0, 16.0, 13.0, 11.0],
                 [5.0, 12.0, 18.0, 20.0, 18.0, 15.0, 12.0],
                 streaky,
             ),
             (
-                [20.0, 48.0, 64.0, 66.0, 60.0, 54.0, 50.0],
-                [70.0, 58.0, 46.0, 41.0, 37.0, 34.0, 32.0],
+                [20.0, 48.0, 64.0, 66.0, 58.0, 48.0, 44.0],
+                [70.0, 58.0, 46.0, 41.0, 44.0, 52.0, 52.0],
                 [4.0, 6.0, 9.0, 13.0, 12.0, 9.0, 7.0],
                 [4.0, 6.0, 10.0, 16.0, 14.0, 10.0, 8.0],
                 firm,
@@ -84,13 +87,26 @@ def paint_muscles(drawing: Drawing) -> None:
             spread = [side * v * s for v in aside]
             size = [np.asarray(h) * s * (0.9 + 0.1 * bulk) for h in (half_x, half_y)]
             drawing.organ(along_spine(spine, 0.0, back, behind, *size, spread), fill, 1.2, 14.0)
+    paint_hip_muscles(drawing)
     paint_crura(drawing, rng)
+
+
+def paint_hip_muscles(drawing: Drawing) -> None:
+    """Iliacus inside and the small gluteal muscles outside the iliac wings: one layer, with the bone drawn into it."""
+    origin, s = drawing.spine.sacral_frame.origin, drawing.spine.size
+    for side in (-1.0, 1.0):
+        flip = np.array([side, 1.0, 1.0]) * s
+        hub, *rim = (
+            origin + np.array(p) * flip for p in ((86.0, -16.0, -74.0), (68.0, 38.0, 12.0), (103.0, 6.0, 40.0), (119.0, -38.0, 12.0))
+        )
+        for p, q in pairwise(rim):
+            drawing.organ(Plate(np.array([hub, p, q]), 16.0), marbled(drawing, 0.3 * drawing.tissues.infiltration, 0.1), 2.0)
 
 
 def paint_crura(drawing: Drawing, rng: np.random.Generator) -> None:
     """Two straps in front of L1-L3 that pass beside the aorta up to the hiatus at T11; the right is the longer."""
     spine = drawing.spine
-    thick = rng.uniform(2.2, 4.5)
+    thick = rng.uniform(2.6, 4.5)
     for side, last in ((-1.0, "L3"), (1.0, "L2")):
         levels = ("T10", "T11", "T12", "L1", last)
         ahead = [26.0, 20.0, 12.0, 7.0, 2.0]
@@ -98,7 +114,7 @@ def paint_crura(drawing: Drawing, rng: np.random.Generator) -> None:
         bodies = [spine.body(name) for name in levels]
         points = [b.frame.to_world([side * a, -0.5 * b.depth - f, 0.0]) for b, a, f in zip(bodies, aside, ahead)]
         straps = [
-            Rods.along(np.array(points) + [side * d * 2.0, d * 5.0, 0.0], np.array([1.0, 1.0, 1.0, 1.0, 0.7]) * thick)
+            Rods.along(np.array(points) + [side * d * 1.5, d * 3.2, 0.0], np.array([1.0, 1.0, 1.0, 0.9, 0.6]) * thick)
             for d in (-1.0, 0.0, 1.0, 2.0)
         ]
         paint_rods(drawing, Rods.joined(straps), drawing.tissues.muscle)

@@ -11,15 +11,15 @@ from VertebralBMDLib.simulation.materials import mixture
 from VertebralBMDLib.simulation.shapes import Ellipsoid, Frame, Points
 from VertebralBMDLib.simulation.strokes import Drawing, Rods, grow_tree, paint_rods, turned, within_all
 
-_CLEAR_MM = 3.0  # fat between an organ and the wall
+_INTO_MM = 5.0  # drawn on into wall and diaphragm, which are laid over it: no gap between them
 
 
 def paint_organs(drawing: Drawing) -> None:
     """The organs behind and under the ribs; bowel comes before them, lungs and wall after."""
     rng = drawing.rng("organs")
+    paint_spleen(drawing, rng)
     for side in (-1.0, 1.0):
         paint_kidney(drawing, side, rng)
-    paint_spleen(drawing, rng)
     paint_pancreas(drawing, rng)
     paint_liver(drawing)
     paint_bladder(drawing, rng)
@@ -31,18 +31,19 @@ def paint_liver(drawing: Drawing) -> None:
     top = trunk.dome_mm[0]
     tip = rng.uniform(-95.0, -25.0)
     left_end = rng.uniform(0.15, 0.6)
-    rise = rng.uniform(0.8, 1.1)
+    # how far the visceral surface rises from the tip to the left lobe, which is 45-75 mm thick
+    rise = top - rng.uniform(45.0, 75.0) - tip
     center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
 
     def surface(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         outside, ring, _, _ = trunk.layers(x, y, z)
         u = x / half_x
-        under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 28.0, 74.0, 100.0, 112.0, 130.0])
+        under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 0.28, 0.72, 0.95, 1.0, 1.15])
         # the visceral surface rises backwards, over kidney and stomach
         under = under + np.maximum(y - center + 10.0, 0.0) * np.interp(u, [-0.9, -0.4], [0.1, 0.8])
         medial = np.interp(y, [center - 55.0, center - 20.0, -22.0, -5.0], [left_end * half_x, 0.25 * half_x, -16.0, -40.0])
-        dome = trunk.dome(x, y, trunk.ellipse(z)[0]) - 3.0
-        return within_all(outside + ring + _CLEAR_MM, 0.75 * (under - z), 0.8 * (x - medial), 0.7 * (z - dome))
+        dome = trunk.dome(x, y, trunk.ellipse(z)[0]) + _INTO_MM
+        return within_all(outside + ring - _INTO_MM, 0.75 * (under - z), 0.8 * (x - medial), 0.7 * (z - dome))
 
     low = np.array([-half_x, center - half_y, tip - 8.0])
     high = np.array([left_end * half_x + 12.0, center + half_y, top + 4.0])
@@ -50,7 +51,7 @@ def paint_liver(drawing: Drawing) -> None:
     def parenchyma(points: Points) -> np.ndarray:
         return drawing.hu(tissues.liver) + np.float32(2.0) * drawing.noise(points, 22.0)
 
-    drawing.region((low, high), surface, parenchyma, 2.5)
+    drawing.region((low, high), surface, parenchyma, 4.5)
     hilum = np.array([-38.0, center - 22.0, top - 66.0])
     portal = grow_tree(
         rng, np.repeat(hilum[None], 3, axis=0), _unit([[-0.9, 0.1, 0.2], [-0.7, 0.5, -0.3], [0.2, -0.7, 0.6]]), 5.0, 27.0, 4, 0.5
@@ -63,7 +64,7 @@ def paint_liver(drawing: Drawing) -> None:
         x, y, z = tree.end.T
         inside = surface(x, y, z) < -6.0
         paint_rods(drawing, Rods(*(getattr(tree, n)[inside] for n in ("start", "end", "radius_start", "radius_end"))), blood)
-    fundus = np.array([-0.42 * half_x, center - 0.45 * half_y, tip + 70.0 * rise])
+    fundus = np.array([-0.42 * half_x, center - 0.45 * half_y, tip + 0.62 * rise])
     neck = fundus + [16.0, 26.0, 26.0]
     bag = Rods.along([fundus, 0.5 * (fundus + neck), neck], np.array([13.0, 12.0, 5.0]) * rng.uniform(0.6, 1.2))
     paint_rods(drawing, bag, tissues.gut, 1.2)
@@ -78,9 +79,9 @@ def _unit(directions: list[list[float]]) -> np.ndarray:
 def paint_spleen(drawing: Drawing, rng: np.random.Generator) -> None:
     """A crescent under the left dome, against the wall behind."""
     trunk = drawing.trunk
-    z = trunk.dome_mm[1] - rng.uniform(58.0, 78.0)
-    at = trunk.wall_point(rng.uniform(36.0, 48.0), z, 38.0)
-    half = np.array([24.0, 45.0, 48.0]) * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.06, 3)
+    z = trunk.dome_mm[1] - rng.uniform(46.0, 66.0)
+    at = trunk.wall_point(rng.uniform(30.0, 42.0), z, 31.0)
+    half = np.array([21.0, 43.0, 48.0]) * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.06, 3)
     drawing.organ(Ellipsoid(turned(at, -38.0), tuple(half)), drawing.tissues.spleen, 3.0)
 
 

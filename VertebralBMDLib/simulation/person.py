@@ -22,7 +22,7 @@ from VertebralBMDLib.simulation.spine import LEVELS, Sex, Spine, make_spine
 from VertebralBMDLib.simulation.strokes import Drawing, stream
 from VertebralBMDLib.simulation.tissues import SmoothField, Tissues, make_tissues
 from VertebralBMDLib.simulation.trabecular import BoneQuality, paint_body
-from VertebralBMDLib.simulation.vessels import paint_vessels
+from VertebralBMDLib.simulation.vessels import paint_mesentery, paint_vessels
 from VertebralBMDLib.simulation.wall import paint_fat, paint_grain, paint_wall
 
 # Reference curve at L1-L2 (mg/cm3, K2HPO4; taken as CaHA, which differs by 1-3 % at 120 kV).
@@ -102,7 +102,7 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] = LEVELS) 
     spine, tissues = person.spine, person.tissues
     field = SmoothField.make(stream(person.streams[0], 0))
     drawing = Drawing(canvas, spine, person.trunk, tissues, person.streams[0], field)
-    for paint in (paint_fat, paint_bowel, paint_organs, paint_lungs, paint_lung_vessels, paint_mediastinum, paint_wall):
+    for paint in (paint_fat, paint_mesentery, paint_bowel, paint_organs, paint_lungs, paint_lung_vessels, paint_mediastinum, paint_wall):
         paint(drawing)
     for paint in (paint_vessels, paint_muscles, paint_grain, paint_canal_and_discs):
         paint(drawing)

@@ -81,7 +81,7 @@ class Drawing:
         """Draw where a smooth function of (x, y, z) is negative; it is read on a lattice of 4 mm."""
         for window in self.slabs(bounds):
             points = self.canvas.grid.points(window)
-            values = on_lattice(distance, *(p.ravel() for p in points))[0]
+            values = on_lattice(lambda *at: evened(distance(*at)), *(p.ravel() for p in points))[0]
             if bump_mm:
                 values += np.float32(bump_mm) * self.noise(points, 34.0)
             self.lay(window, points, values, fill)
@@ -100,6 +100,12 @@ def on_lattice(
     found = function(lx[None, None, :], ly[None, :, None], lz[:, None, None])
     values = found if isinstance(found, tuple) else (found,)
     return [wy @ (np.tensordot(wz, v.astype(np.float32), 1) @ wx.T) for v in values]
+
+
+def evened(distance: np.ndarray, step_mm: float = 4.0) -> np.ndarray:
+    """Lattice values of a function that rises faster than 1 per mm, brought back to about millimetres."""
+    steep = np.sqrt(sum(g**2 for g in np.gradient(distance, step_mm)))
+    return distance / np.maximum(steep, 1.0)
 
 
 def _linear(at: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,6 @@ def paint_vessels(drawing: Drawing) -> None:
     paint(canvas, aorta, tissues.artery)
     paint_rods(drawing, Rods.joined(iliac), tissues.artery)
     paint_branches(drawing, aorta, cava, rng)
-    paint_mesentery(drawing, aorta)
     paint_plaques(drawing, aorta)
 
 
@@ -138,9 +137,10 @@ def paint_branches(drawing: Drawing, aorta: Tube, cava: Tube, rng: np.random.Gen
     paint_rods(drawing, Rods.joined([Rods.along(left, 4.0), Rods.along(right, 4.5)]), mixture((0.5, tissues.vein), (0.5, tissues.artery)))
 
 
-def paint_mesentery(drawing: Drawing, aorta: Tube) -> None:
-    """Vessels that fan out in the fat towards the loops, in pairs, and the gonadal veins on the psoas."""
+def paint_mesentery(drawing: Drawing) -> None:
+    """Before the bowel and the wall: vessels that fan out in the fat towards the loops, in pairs, and the gonadal veins on the psoas."""
     rng, tissues = drawing.rng("mesentery"), drawing.tissues
+    aorta, _ = great_vessels(drawing.spine, drawing.rng("vessels"))
     start = np.array([_center(aorta, z) + [-6.0, -34.0, 0.0] for z in (-15.0, -35.0, -55.0, -75.0, -95.0, -110.0)])
     fan = np.column_stack([rng.normal(0.0, 0.8, len(start)), np.full(len(start), -0.6), rng.normal(-0.3, 0.35, len(start))])
     tree = grow_tree(rng, start, fan / np.linalg.norm(fan, axis=1, keepdims=True), 2.0, 24.0, 5, 0.55)

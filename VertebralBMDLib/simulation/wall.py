@@ -35,7 +35,7 @@ def paint_wall(drawing: Drawing) -> None:
     grid = canvas.grid
     x, y, z_all = (grid.axis(k) for k in range(3))
     muscle, fat, skin, air = (drawing.hu(m) for m in (tissues.muscle, tissues.fat, tissues.skin, AIR))
-    streaky = np.float32(min(0.15 + tissues.infiltration, 0.5))
+    streaky = np.float32(min(0.35 + tissues.infiltration, 0.8))
     for start in range(0, grid.size[2], SLAB):
         z = z_all[start : start + SLAB]
         hu = canvas.hu[start : start + SLAB]
@@ -44,7 +44,7 @@ def paint_wall(drawing: Drawing) -> None:
             continue
         width = np.float32(grid.spacing_mm[0])
         coarse = drawing.field.at(x, y, z, COARSE_MM)
-        outside += np.float32(0.8) * coarse
+        outside += np.float32(0.4) * coarse
         _blend(hu, coverage(-ring - outside, width), muscle - _planes(outside, ring, cover, coarse) * streaky * (muscle - fat))
         septa = sheets(coarse + np.float32(0.35) * drawing.field.at(x, y, z, 6.0), 0.10)
         _blend(hu, coverage(cover - outside, width), fat + np.float32(0.28) * septa * (muscle - fat))
@@ -59,7 +59,7 @@ def _blend(hu: np.ndarray, share: np.ndarray, value: np.ndarray | np.float32) ->
 def _planes(outside: np.ndarray, ring: np.ndarray, cover: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     """0-1: fat between the muscles of the wall, and streaks within them."""
     depth = -outside / ring
-    lines = sum(np.maximum(1.0 - np.abs(depth - np.float32(at)) * ring * np.float32(1.0 / 1.3), 0.0) for at in _LAYER_LINES)
+    lines = sum(np.maximum(1.0 - np.abs(depth - np.float32(at)) * ring * np.float32(1.0 / 1.7), 0.0) for at in _LAYER_LINES)
     lines += np.maximum(1.0 - np.abs(outside - np.float32(0.5)) * np.float32(1.0 / 1.6), 0.0) * (cover > 3.0)
     return np.minimum(1.6 * lines * (coarse > -0.6) + 0.8 * sheets(coarse, 0.15), 1.0)
 
