@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from VertebralBMDLib.simulation.body import Trunk
 from VertebralBMDLib.simulation.materials import Composition
 from VertebralBMDLib.simulation.shapes import Canvas, Frame, Points, Solid, Window, coverage
 from VertebralBMDLib.simulation.spine import Spine
-from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
+from VertebralBMDLib.simulation.tissues import SmoothField, Tissues, separable
 
 Fill = Composition | Callable[[Points], np.ndarray]
 SUBJECTS = ("field", "liver", "organs", "gut", "vessels", "mesentery", "plaques", "lungs", "heart", "muscles", "nerves", "girdle")
@@ -99,7 +100,7 @@ def on_lattice(
     (lx, wx), (ly, wy), (lz, wz) = (_linear(np.asarray(axis, float), step_mm) for axis in (x, y, z))
     found = function(lx[None, None, :], ly[None, :, None], lz[:, None, None])
     values = found if isinstance(found, tuple) else (found,)
-    return [wy @ (np.tensordot(wz, v.astype(np.float32), 1) @ wx.T) for v in values]
+    return [separable(v.astype(np.float32), wz, wy, wx) for v in values]
 
 
 def evened(distance: np.ndarray, step_mm: float = 4.0) -> np.ndarray:
@@ -108,16 +109,15 @@ def evened(distance: np.ndarray, step_mm: float = 4.0) -> np.ndarray:
     return distance / np.maximum(steep, 1.0)
 
 
-def _linear(at: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+def _linear(at: np.ndarray, step: float) -> tuple[np.ndarray, csr_array]:
     """Lattice coordinates that enclose `at`, and the weight of each: (len(at), lattice)."""
     low = int(np.floor(at.min() / step))
     lattice = step * np.arange(low, int(np.floor(at.max() / step)) + 2)
     place = at / step - low
     base = np.floor(place).astype(int)
-    weights = np.zeros((len(at), len(lattice)), np.float32)
-    rows = np.arange(len(at))
-    weights[rows, base] = 1.0 - (place - base)
-    weights[rows, base + 1] = place - base
+    share = (place - base).astype(np.float32)
+    shares, columns = np.stack([1.0 - share, share], axis=1), np.stack([base, base + 1], axis=1)
+    weights = csr_array((shares.ravel(), columns.ravel(), np.arange(0, 2 * len(at) + 1, 2)), shape=(len(at), len(lattice)))
     return lattice.astype(np.float32), weights
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from VertebralBMDLib.simulation.contrast import Iodine
 from VertebralBMDLib.simulation.materials import Composition, mixture, tissue, with_iodine
@@ -105,18 +106,28 @@ class SmoothField:
 
     def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, step_mm: float) -> np.ndarray:
         """Field over the product of three axes (nx,), (ny,), (nz,) as (nz, ny, nx) float32; `step_mm` is its grain."""
-        (ix, wx), (iy, wy), (iz, wz) = (self._weights(np.asarray(axis, float) / step_mm) for axis in (x, y, z))
-        part = np.tensordot(wz, self.lattice[np.ix_(iz, iy, ix)], 1)
-        return wy @ (part @ (wx * np.float32(0.55**-1.5)).T)  # 0.55: mean square of the spline
+        weights, touched = zip(*(self._weights(np.asarray(axis, float) / step_mm) for axis in (z, y, x)))
+        return separable(self.lattice[np.ix_(*touched)] * np.float32(0.55**-1.5), *weights)  # 0.55: mean square of the spline
 
-    def _weights(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lattice indices that the coordinates touch, and the weight of each: (coordinates, indices)."""
+    def _weights(self, at: np.ndarray) -> tuple[csr_array, np.ndarray]:
+        """Weight of each lattice index that the coordinates touch, and those indices (periodic)."""
         n = self.lattice.shape[0]
         base = np.rint(at).astype(int)
         t = (at - base).astype(np.float32)
-        weights = np.zeros((len(at), n), np.float32)
-        rows = np.arange(len(at))
-        for shift, share in ((-1, 0.5 * (0.5 - t) ** 2), (0, 0.75 - t**2), (1, 0.5 * (0.5 + t) ** 2)):
-            weights[rows, (base + shift) % n] += share
-        touched = np.unique(np.concatenate([(base + shift) % n for shift in (-1, 0, 1)]))
-        return touched, weights[:, touched]
+        touched, place = np.unique(np.stack([base - 1, base, base + 1], axis=1) % n, return_inverse=True)
+        shares = np.stack([0.5 * (0.5 - t) ** 2, 0.75 - t**2, 0.5 * (0.5 + t) ** 2], axis=1)
+        return csr_array((shares.ravel(), place.ravel(), np.arange(0, 3 * len(at) + 1, 3)), shape=(len(at), len(touched))), touched
+
+
+def separable(values: np.ndarray, in_z: csr_array, in_y: csr_array, in_x: csr_array) -> np.ndarray:
+    """Interpolate (mz, my, mx) along each axis by sparse weights, (nz, ny, nx) float32.
+
+    Sparse on purpose: small dense products start threads that fight over the cores when patients are drawn in parallel.
+    """
+    mz, my, mx = values.shape
+    part = (in_z @ values.reshape(mz, -1)).reshape(-1, mx)
+    part = np.ascontiguousarray((in_x @ np.ascontiguousarray(part.T)).T).reshape(-1, my, in_x.shape[0])
+    out = np.empty((len(part), in_y.shape[0], in_x.shape[0]), np.float32)
+    for k, plane in enumerate(part):
+        out[k] = in_y @ plane
+    return out
