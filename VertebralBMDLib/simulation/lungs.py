@@ -49,18 +49,19 @@ def paint_lung_vessels(drawing: Drawing) -> None:
     """Pulmonary vessels from each hilum outwards, trachea and bronchi."""
     rng = drawing.rng("lungs")
     tissues, trunk, spine = drawing.tissues, drawing.trunk, drawing.spine
-    hilum_z = float(spine.body("T6").frame.origin[2])
-    center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(hilum_z)))
+    t6 = spine.body("T6")
+    hilum_z, front = float(t6.frame.origin[2]), float(t6.frame.origin[1]) - 0.5 * t6.depth
+    half_x = float(trunk.ellipse(np.array(hilum_z))[1])
     roots, directions = [], []
     for side in (-1.0, 1.0):
         for angle in np.linspace(-80.0, 80.0, 5):
             for tilt in (-70.0, -35.0, 5.0, 45.0):
                 a, t = np.radians([angle + rng.normal(0.0, 9.0), tilt + rng.normal(0.0, 9.0)])
                 directions.append([side * np.cos(a) * np.cos(t), 0.9 * np.sin(a) * np.cos(t), np.sin(t)])
-                roots.append([side * 33.0, center - 6.0, hilum_z + 25.0 * np.sin(t)])
-    tree = grow_tree(rng, np.array(roots), np.array(directions), 4.2, 0.24 * half_x, 5, 0.42)
+                roots.append([side * 33.0, front - 18.0, hilum_z + 25.0 * np.sin(t)])
+    tree = grow_tree(rng, np.array(roots), np.array(directions), 4.2, 0.2 * half_x, 6, 0.42)
     paint_rods(drawing, _within_lung(drawing, tree), tissues.right_heart)
-    carina = np.array([2.0, center + 8.0, hilum_z + 26.0])
+    carina = np.array([2.0, front - 22.0, hilum_z + 26.0])
     paint_airways(drawing, carina)
 
 
@@ -75,7 +76,7 @@ def _within_lung(drawing: Drawing, tree: Rods) -> Rods:
 
 def paint_airways(drawing: Drawing, carina: np.ndarray) -> None:
     """Trachea down to the carina, main and lobar bronchi: a wall around air."""
-    top = carina + [0.0, 4.0, 110.0]
+    top = carina + [0.0, -4.0, 110.0]
     right = [carina, carina + [-22.0, 4.0, -22.0], carina + [-34.0, 8.0, -48.0], carina + [-46.0, 22.0, -72.0]]
     left = [carina, carina + [26.0, 5.0, -20.0], carina + [44.0, 12.0, -34.0], carina + [54.0, 26.0, -62.0]]
     upper = [Rods.along([p[1], p[1] + [s * 26.0, -6.0, 18.0]], [5.0, 3.0]) for p, s in ((right, -1.0), (left, 1.0))]

@@ -112,7 +112,7 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
 def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> None:
     """Kidney with cortex, pyramids, sinus fat and pelvis, in perirenal fat; adrenal above it."""
     tissues, size = drawing.tissues, drawing.spine.size
-    center = np.array([side * 63.0 * size, 6.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
+    center = np.array([side * 63.0 * size, 1.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
     half = np.array([26.0, 27.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
     yaw, lean = np.radians(side * rng.uniform(25.0, 45.0)), np.radians(side * rng.uniform(8.0, 18.0))
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
@@ -129,7 +129,7 @@ def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> Non
 
     drawing.organ(Ellipsoid(frame, tuple(half)), parenchyma, 1.6, 22.0)
     sinus = frame.to_world([-side * 0.50 * half[0], 0.0, 0.0])
-    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.72 * half[0], 0.36 * half[1], 0.50 * half[2])), tissues.fat, 3.0, 12.0)
+    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.62 * half[0], 0.30 * half[1], 0.44 * half[2])), tissues.fat, 3.0, 12.0)
     pelvis = frame.to_world([-side * 0.55 * half[0], 0.0, -3.0])
     drawing.organ(Ellipsoid(Frame(pelvis, frame.rotation), (8.0, 5.0, 14.0)), tissues.urine, 2.0, 9.0)
     paint_adrenal(drawing, frame.to_world([-side * 0.5 * half[0], -0.3 * half[1], 0.98 * half[2]]), side)

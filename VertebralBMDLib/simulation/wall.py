@@ -59,8 +59,9 @@ def _blend(hu: np.ndarray, share: np.ndarray, value: np.ndarray | np.float32) ->
 def _planes(outside: np.ndarray, ring: np.ndarray, cover: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     """0-1: fat between the muscles of the wall, and streaks within them."""
     depth = -outside / ring
-    lines = sum(np.maximum(1.0 - np.abs(depth - np.float32(at)) * ring * np.float32(1.0 / 1.7), 0.0) for at in _LAYER_LINES)
-    lines += np.maximum(1.0 - np.abs(outside - np.float32(0.5)) * np.float32(1.0 / 1.6), 0.0) * (cover > 3.0)
+    flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0)
+    lines = flank * sum(_line((depth - np.float32(at)) * ring, 1.7) for at in _LAYER_LINES)
+    lines += _line(outside - np.float32(0.5), 1.6) * (cover > 3.0) + _line(outside - np.float32(0.55) * cover, 1.8) * (cover > 7.0)
     return np.minimum(1.6 * lines * (coarse > -0.6) + 0.8 * sheets(coarse, 0.15), 1.0)
 
 
@@ -73,3 +74,7 @@ def paint_grain(drawing: Drawing) -> None:
         z = z_all[start : start + SLAB]
         grain = np.float32(3.0) * drawing.field.at(x, y, z, FINE_MM) + np.float32(2.5) * drawing.field.at(x, y, z, 11.0)
         hu += np.where(hu > -300.0, grain, np.float32(0.0))
+
+
+def _line(distance: np.ndarray, half_width_mm: float) -> np.ndarray:
+    return np.maximum(1.0 - np.abs(distance) * np.float32(1.0 / half_width_mm), 0.0)
