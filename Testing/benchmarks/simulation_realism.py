@@ -149,7 +149,10 @@ def _figure(real: Measured, simulated: Measured, path: Path) -> None:
         for axis, size in zip(axes[0], ("volume_cm3", "width", "depth")):
             at, values = zip(*((order.index(v), getattr(b, size)) for v, bodies in levels.items() if v in order for b in bodies))
             axis.plot(at, values, "o", ms=4, alpha=0.6, color=colours[name], label=name)
-            axis.set(xticks=range(len(order)), ylabel=size.replace("_cm3", " (cm³)").replace("width", "width (mm)").replace("depth", "depth (mm)"))
+            axis.set(
+                xticks=range(len(order)),
+                ylabel=size.replace("_cm3", " (cm³)").replace("width", "width (mm)").replace("depth", "depth (mm)"),
+            )
             axis.set_xticklabels(order, rotation=90)
         bodies = [body for found, _ in group for body in found if len(body.hu) > 50]
         around = np.concatenate([body.hu - body.hu.mean() for body in bodies])

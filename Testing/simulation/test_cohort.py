@@ -30,7 +30,10 @@ def test_split_is_by_patient_and_alike_in_both_parts(paper):
     parts = {part: [case for case in paper if case.split == part] for part in ("train", "test")}
     assert (len(parts["train"]), len(parts["test"])) == (599, 150)
     assert not {case.spec.seed for case in parts["train"]} & {case.spec.seed for case in parts["test"]}
-    low, women = ([np.mean([test(case) for case in part]) for part in parts.values()] for test in (lambda c: c.spec.vbmd < 80, lambda c: c.spec.sex == "F"))
+    low, women = (
+        [np.mean([test(case) for case in part]) for part in parts.values()]
+        for test in (lambda c: c.spec.vbmd < 80, lambda c: c.spec.sex == "F")
+    )
     assert abs(low[0] - low[1]) < 0.02 and abs(women[0] - women[1]) < 0.02
     assert all(case.fold is None for case in parts["test"])
     folds = Counter(case.fold for case in parts["train"])
@@ -44,7 +47,13 @@ def test_same_seed_same_cohort_and_another_differs(paper):
 
 def test_varied_cohort_varies():
     cases = draw_cohort(seed=1, cases=80, protocol="varied")
-    for of in (lambda s: s.scanner.kvp, lambda s: s.scanner.kernel, lambda s: s.scanner.thickness_mm, lambda s: s.contrast, lambda s: s.phantom):
+    for of in (
+        lambda s: s.scanner.kvp,
+        lambda s: s.scanner.kernel,
+        lambda s: s.scanner.thickness_mm,
+        lambda s: s.contrast,
+        lambda s: s.phantom,
+    ):
         assert len({of(case.spec) for case in cases}) >= 3
     slopes = {}
     for case in cases:

@@ -25,7 +25,9 @@ def _add_patient(kinds) -> None:
     patient.add_argument("--seed", type=int, default=1)
     patient.add_argument("--sex", choices=("F", "M"), default="F")
     patient.add_argument("--age", type=float, default=60.0, metavar="YEARS")
-    patient.add_argument("--vbmd", type=float, metavar="MG_CM3", help="vBMD of L1 as CaHA at 120 kVp; drawn from age and sex when not given")
+    patient.add_argument(
+        "--vbmd", type=float, metavar="MG_CM3", help="vBMD of L1 as CaHA at 120 kVp; drawn from age and sex when not given"
+    )
     patient.add_argument(
         "--population",
         choices=("plain", "healthy", "general", "metastatic"),

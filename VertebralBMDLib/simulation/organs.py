@@ -1,4 +1,4 @@
-"""What lies between spine and trunk wall: organs, bowel with gas, great vessels, muscles of the back.
+"""Solid organs of the abdomen and pelvis: liver, gall bladder, spleen, pancreas, kidneys, adrenals, bladder.
 
 LPS mm with the L1 body centre at the origin, so the patient's right is negative x.
 """
@@ -7,189 +7,153 @@ from __future__ import annotations
 
 import numpy as np
 
-from VertebralBMDLib.simulation.body import Trunk
-from VertebralBMDLib.simulation.materials import AIR, WATER, mixture
-from VertebralBMDLib.simulation.shapes import Canvas, Ellipsoid, Frame, Tube, coverage, paint
-from VertebralBMDLib.simulation.spine import LEVELS, Spine, canal_tubes
-from VertebralBMDLib.simulation.tissues import SmoothField, Tissues
+from VertebralBMDLib.simulation.materials import mixture
+from VertebralBMDLib.simulation.shapes import Ellipsoid, Frame, Points
+from VertebralBMDLib.simulation.strokes import Drawing, Rods, grow_tree, paint_rods, turned, within_all
+
+_INTO_MM = 5.0  # drawn on into wall and diaphragm, which are laid over it: no gap between them
 
 
-def _ellipsoid(
-    rng: np.random.Generator,
-    center: tuple[float, float, float],
-    half: tuple[float, float, float],
-    tilt_deg: float = 0.0,
-) -> Ellipsoid:
-    """Ellipsoid turned about z, with 8 % spread of place and size."""
-    c, s = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
-    rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    half = tuple(np.asarray(half) * rng.normal(1.0, 0.08, 3))
-    return Ellipsoid(Frame(np.asarray(center) + rng.normal(0.0, 4.0, 3), rotation), half)
+def paint_organs(drawing: Drawing) -> None:
+    """The organs behind and under the ribs; bowel comes before them, lungs and wall after."""
+    rng = drawing.rng("organs")
+    paint_spleen(drawing, rng)
+    for side in (-1.0, 1.0):
+        paint_kidney(drawing, side, rng)
+    paint_pancreas(drawing, rng)
+    paint_liver(drawing)
+    paint_bladder(drawing, rng)
 
 
-def paint_cavity(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.Generator) -> None:
-    """Visceral fat and the organs in it; the trunk wall is closed around them afterwards."""
-    canvas.hu[...] = canvas.beam.hu(tissues.fat)
-    center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
+def paint_liver(drawing: Drawing) -> None:
+    """Right lobe along the wall and dome, thin left lobe across the midline, hepatic and portal veins, gall bladder."""
+    rng, trunk, tissues = drawing.rng("liver"), drawing.trunk, drawing.tissues
     top = trunk.dome_mm[0]
-    paint_bowel(canvas, trunk, tissues, rng)
-    for shape, material in (
-        (
-            _ellipsoid(rng, (-0.48 * half_x, center - 8.0, top - 62.0), (0.47 * half_x, 0.78 * half_y, 82.0)),
-            tissues.liver,
-        ),
-        (
-            _ellipsoid(rng, (-0.05 * half_x, center - 0.45 * half_y, top - 30.0), (0.5 * half_x, 0.4 * half_y, 35.0)),
-            tissues.liver,
-        ),
-        (
-            _ellipsoid(rng, (0.68 * half_x, center + 0.35 * half_y, top - 62.0), (30.0, 42.0, 52.0), -20.0),
-            tissues.spleen,
-        ),
-        (_ellipsoid(rng, (0.40 * half_x, center - 0.35 * half_y, top - 50.0), (45.0, 36.0, 48.0)), tissues.bowel),
-        (_ellipsoid(rng, (0.40 * half_x, center - 0.62 * half_y, top - 42.0), (26.0, 12.0, 24.0)), AIR),
-        (_ellipsoid(rng, (0.0, center - 0.40 * half_y, top + 45.0), (62.0, 45.0, 48.0)), tissues.blood),
-        (_ellipsoid(rng, (0.0, center - 0.25 * half_y, -235.0), (42.0, 36.0, 34.0)), tissues.dural_sac),
-    ):
-        paint(canvas, shape, material)
-    for side in (-1.0, 1.0):
-        place = (side * 64.0, 10.0, -20.0 + 7.0 * side)
-        kidney = _ellipsoid(rng, place, (27.0, 25.0, 55.0), side * 35.0)
-        paint(canvas, Ellipsoid(kidney.frame, tuple(np.asarray(kidney.half_axes) + 3.0)), tissues.fat)
-        paint(canvas, kidney, tissues.kidney)
-        hilum = Frame(kidney.frame.origin + [-side * 10.0, -6.0, 0.0], kidney.frame.rotation)
-        paint(canvas, Ellipsoid(hilum, (15.0, 9.0, 24.0)), mixture((0.7, tissues.fat), (0.3, tissues.blood)))
+    tip = rng.uniform(-95.0, -25.0)
+    left_end = rng.uniform(0.15, 0.6)
+    # how far the visceral surface rises from the tip to the left lobe, which is 45-75 mm thick
+    rise = top - rng.uniform(45.0, 75.0) - tip
+    center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
 
+    def surface(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        outside, ring, _, _ = trunk.layers(x, y, z)
+        u = x / half_x
+        under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 0.28, 0.72, 0.95, 1.0, 1.15])
+        # the visceral surface rises backwards, over kidney and stomach
+        under = under + np.maximum(y - center + 10.0, 0.0) * np.interp(u, [-0.9, -0.4], [0.1, 0.8])
+        medial = np.interp(y, [center - 55.0, center - 20.0, -22.0, -5.0], [left_end * half_x, 0.25 * half_x, -16.0, -40.0])
+        dome = trunk.dome(x, y, trunk.ellipse(z)[0]) + _INTO_MM
+        return within_all(outside + ring - _INTO_MM, 0.75 * (under - z), 0.8 * (x - medial), 0.7 * (z - dome))
 
-def paint_bowel(canvas: Canvas, trunk: Trunk, tissues: Tissues, rng: np.random.Generator) -> None:
-    """Loops in the front two thirds of the cavity; every fourth holds gas above its fluid."""
-    for _ in range(240):
-        z = rng.uniform(-230.0, 40.0)
-        center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(z)))
-        place = np.array([rng.uniform(-0.78, 0.78) * half_x, center - rng.uniform(-0.15, 0.68) * half_y, z])
-        half = rng.uniform(11.0, 27.0, 3)
-        loop = _ellipsoid(rng, tuple(place), tuple(half), rng.uniform(0.0, 180.0))
-        watery = rng.uniform(-0.4, 0.3)
-        paint(canvas, loop, mixture((1.0 - watery, tissues.bowel), (watery, WATER)))
-        if rng.uniform() < 0.25:
-            high = Frame(loop.frame.origin - [0.0, 0.3 * half.min(), 0.0], loop.frame.rotation)
-            paint(canvas, Ellipsoid(high, tuple(0.6 * half)), AIR if rng.uniform() < 0.8 else mixture((0.7, tissues.bowel)))
+    low = np.array([-half_x, center - half_y, tip - 8.0])
+    high = np.array([left_end * half_x + 12.0, center + half_y, top + 4.0])
 
+    def parenchyma(points: Points) -> np.ndarray:
+        return drawing.hu(tissues.liver) + np.float32(2.0) * drawing.noise(points, 22.0)
 
-def _along(
-    spine: Spine,
-    x: float,
-    knots_z: list[float],
-    behind: list[float],
-    half_x: list[float],
-    half_y: list[float],
-    spread: list[float] | None = None,
-) -> Tube:
-    """Tube that follows the spine: `behind` mm behind the body centres, `x` (or spread) beside them."""
-    line = spine.line()
-    z = np.asarray(knots_z, float)
-    below = np.minimum(z - line[0, 2], 0.0)
-    center_x = np.interp(z, line[:, 2], line[:, 0]) + (x if spread is None else np.asarray(spread))
-    center_y = np.interp(z, line[:, 2], line[:, 1]) + np.asarray(behind) - 0.25 * below
-    return Tube(z, center_x, center_y, np.asarray(half_x, float), np.asarray(half_y, float))
-
-
-def paint_muscles(canvas: Canvas, spine: Spine, tissues: Tissues, streaks: SmoothField, grain_mm: float) -> None:
-    """Psoas, quadratus lumborum and the paraspinal muscles, marbled with fat."""
-    s = spine.size
-    z_l = {name: spine.landmark(name).frame.origin[2] for name in LEVELS}
-    lumbar = [z_l["L5"] - 90.0, z_l["L5"], z_l["L3"], z_l["L1"], z_l["T12"]]
-    for side in (-1.0, 1.0):
-        psoas = _along(
-            spine,
-            0.0,
-            lumbar,
-            [-20.0, -2.0, 2.0, 2.0, 3.0],
-            [14.0, 19.0 * s, 17.0 * s, 8.0, 3.0],
-            [16.0, 24.0 * s, 20.0 * s, 10.0, 4.0],
-            spread=[side * v * s for v in (62.0, 43.0, 36.0, 26.0, 23.0)],
-        )
-        quadratus = _along(
-            spine,
-            0.0,
-            lumbar[1:],
-            [26.0, 27.0, 24.0, 20.0],
-            [14.0, 17.0, 12.0, 6.0],
-            [9.0, 10.0, 8.0, 4.0],
-            spread=[side * v * s for v in (78.0, 68.0, 50.0, 45.0)],
-        )
-        levels = [z_l["L5"] - 120.0, z_l["L5"] - 30.0, z_l["L5"], z_l["L3"], z_l["T12"], z_l["T9"], z_l["T1"]]
-        erector = _along(
-            spine,
-            side * 31.0 * s,
-            levels,
-            [70.0, 60.0, 46.0, 43.0, 40.0, 38.0, 38.0],
-            [16.0, 24.0, 30.0, 33.0, 30.0, 26.0, 24.0],
-            [7.0, 14.0, 20.0, 22.0, 20.0, 17.0, 15.0],
-        )
-        for muscle in (quadratus, psoas):
-            paint(canvas, muscle, tissues.muscle)
-        _paint_marbled(canvas, erector, tissues, streaks, grain_mm)
-
-
-def _paint_marbled(canvas: Canvas, muscle: Tube, tissues: Tissues, streaks: SmoothField, grain_mm: float) -> None:
-    """Muscle whose fattest share (`infiltration`) of the streak field is fat."""
-    window = canvas.grid.window(muscle.bounds)
-    if window is None:
-        return
-    points = canvas.grid.points(window)
-    inside = coverage(muscle.distance(*points), canvas.grid.footprint_mm)
-    field = streaks.at(*(p.ravel() for p in points), grain_mm)
-    fatty = np.clip(0.5 + 0.8 * (field - np.float32(2.2 - 5.0 * tissues.infiltration)), 0.0, 0.85)
-    canvas.blend(
-        window,
-        inside,
-        inside * (np.float32(canvas.beam.hu(tissues.muscle)) * (1.0 - fatty) + np.float32(canvas.beam.hu(tissues.fat)) * fatty),
+    drawing.region((low, high), surface, parenchyma, 4.5)
+    hilum = np.array([-38.0, center - 22.0, top - 66.0])
+    portal = grow_tree(
+        rng, np.repeat(hilum[None], 3, axis=0), _unit([[-0.9, 0.1, 0.2], [-0.7, 0.5, -0.3], [0.2, -0.7, 0.6]]), 5.0, 27.0, 4, 0.5
     )
-
-
-def paint_vessels(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
-    """Aorta left in front of the spine down to L4, vena cava right of it, then the iliac vessels."""
-    s = spine.size
-    depth = 0.5 * spine.body("L1").depth
-    z_l4, z_t10, z_top = (spine.landmark(name).frame.origin[2] for name in ("L4", "T10", "T1"))
-    front = -(depth + 13.0)
-    aorta = _along(
-        spine,
-        0.0,
-        [z_l4, 0.0, z_t10, z_top],
-        [front - 3.0, front, -depth - 2.0, -depth],
-        [9.0 * s, 10.0 * s, 11.5 * s, 12.0 * s],
-        [9.0 * s, 10.0 * s, 11.5 * s, 12.0 * s],
-        spread=[6.0, 9.0, 20.0, 26.0],
+    cava = np.array([-24.0, -38.0, top - 18.0])
+    hepatic = grow_tree(
+        rng, np.repeat(cava[None], 3, axis=0), _unit([[-0.9, 0.2, -0.25], [-0.5, -0.75, -0.3], [0.3, -0.9, -0.2]]), 5.0, 30.0, 4, 0.45
     )
-    cava = _along(
-        spine,
-        0.0,
-        [z_l4 - 12.0, -20.0, 60.0, 110.0],
-        [front + 2.0, front, front - 14.0, front - 30.0],
-        [12.0, 12.0, 13.0, 14.0],
-        [8.0, 9.0, 11.0, 13.0],
-        spread=[-16.0, -20.0, -24.0, -26.0],
-    )
-    for tube in (aorta, cava):
-        paint(canvas, tube, tissues.blood)
-    for side in (-1.0, 1.0):
-        iliac = _along(
-            spine,
-            0.0,
-            [z_l4 - 140.0, z_l4 - 60.0, z_l4 + 2.0],
-            [front - 50.0, front - 8.0, front - 1.0],
-            [9.0] * 3,
-            [8.0] * 3,
-            spread=[side * 62.0, side * 36.0, side * 8.0],
-        )
-        paint(canvas, iliac, tissues.blood)
+    for tree, blood in ((portal, tissues.portal_vein), (hepatic, mixture((0.5, tissues.vein), (0.5, tissues.portal_vein)))):
+        x, y, z = tree.end.T
+        inside = surface(x, y, z) < -6.0
+        paint_rods(drawing, Rods(*(getattr(tree, n)[inside] for n in ("start", "end", "radius_start", "radius_end"))), blood)
+    fundus = np.array([-0.42 * half_x, center - 0.45 * half_y, tip + 0.62 * rise])
+    neck = fundus + [16.0, 26.0, 26.0]
+    bag = Rods.along([fundus, 0.5 * (fundus + neck), neck], np.array([13.0, 12.0, 5.0]) * rng.uniform(0.6, 1.2))
+    paint_rods(drawing, bag, tissues.gut, 1.2)
+    paint_rods(drawing, bag, tissues.bile)
 
 
-def paint_canal_and_discs(canvas: Canvas, spine: Spine, tissues: Tissues) -> None:
-    """Epidural fat and dural sac, then the discs; bones go over them."""
-    for tube, material in zip(canal_tubes(spine), (tissues.epidural, tissues.dural_sac)):
-        paint(canvas, tube, material)
-    for disc in spine.discs:
-        paint(canvas, disc, tissues.disc)
+def _unit(directions: list[list[float]]) -> np.ndarray:
+    d = np.asarray(directions)
+    return d / np.linalg.norm(d, axis=1, keepdims=True)
+
+
+def paint_spleen(drawing: Drawing, rng: np.random.Generator) -> None:
+    """A crescent under the left dome, against the wall behind."""
+    trunk = drawing.trunk
+    z = trunk.dome_mm[1] - rng.uniform(46.0, 66.0)
+    at = trunk.wall_point(rng.uniform(30.0, 42.0), z, 31.0)
+    half = np.array([21.0, 43.0, 48.0]) * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.06, 3)
+    drawing.organ(Ellipsoid(turned(at, -38.0), tuple(half)), drawing.tissues.spleen, 3.0)
+
+
+def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
+    """Head beside the duodenum, neck over the mesenteric vein, body and tail towards the spleen; lobulated."""
+    tissues = drawing.tissues
+    fatty = rng.uniform(0.0, 0.35)
+    head = np.array([-30.0, -52.0, -22.0]) + rng.normal(0.0, 5.0, 3)
+    points = [
+        head + [2.0, 3.0, -18.0],
+        head,
+        head + [24.0, -8.0, 20.0],
+        head + [52.0, -3.0, 31.0],
+        head + [84.0, 16.0, 38.0],
+        head + [108.0, 34.0, 42.0],
+    ]
+    rods = Rods.along(points, np.array([10.0, 14.0, 9.0, 9.5, 9.5, 7.0]) * rng.uniform(0.75, 1.1))
+
+    def lobules(points: Points) -> np.ndarray:
+        gaps = np.clip(drawing.noise(points, 4.0) - np.float32(1.4 - 2.5 * fatty), 0.0, 0.8)
+        return drawing.hu(tissues.pancreas) + gaps * (drawing.hu(tissues.fat) - drawing.hu(tissues.pancreas))
+
+    paint_rods(drawing, rods, lobules)
+    splenic = [np.array(p) + [0.0, 9.0, 0.0] for p in points[2:]]
+    paint_rods(drawing, Rods.along(splenic, 4.0), tissues.portal_vein)
+
+
+def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> None:
+    """Kidney with cortex, pyramids, sinus fat and pelvis, in perirenal fat; adrenal above it."""
+    tissues, size = drawing.tissues, drawing.spine.size
+    center = np.array([side * 63.0 * size, 1.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
+    half = np.array([26.0, 27.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
+    yaw, lean = np.radians(side * rng.uniform(25.0, 45.0)), np.radians(side * rng.uniform(8.0, 18.0))
+    about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    # the lower pole lies farther out
+    about_y = np.array([[np.cos(lean), 0.0, -np.sin(lean)], [0.0, 1.0, 0.0], [np.sin(lean), 0.0, np.cos(lean)]])
+    frame = Frame(center, about_y @ about_z)
+    drawing.organ(Ellipsoid(frame, tuple(half + 5.0)), tissues.fat, 2.5)
+    cortex, medulla = drawing.hu(tissues.cortex), drawing.hu(tissues.medulla)
+
+    def parenchyma(points: Points) -> np.ndarray:
+        depth = Ellipsoid(frame, tuple(half)).distance(*points)
+        pyramids = np.clip((-depth - 6.0) / 3.0, 0.0, 1.0) * np.clip(0.6 + 0.8 * drawing.noise(points, 9.0), 0.0, 1.0)
+        return cortex + pyramids * (medulla - cortex)
+
+    drawing.organ(Ellipsoid(frame, tuple(half)), parenchyma, 1.6, 22.0)
+    sinus = frame.to_world([-side * 0.50 * half[0], 0.0, 0.0])
+    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.62 * half[0], 0.30 * half[1], 0.44 * half[2])), tissues.fat, 3.0, 12.0)
+    pelvis = frame.to_world([-side * 0.55 * half[0], 0.0, -3.0])
+    drawing.organ(Ellipsoid(Frame(pelvis, frame.rotation), (8.0, 5.0, 14.0)), tissues.urine, 2.0, 9.0)
+    paint_adrenal(drawing, frame.to_world([-side * 0.5 * half[0], -0.3 * half[1], 0.98 * half[2]]), side)
+
+
+def paint_adrenal(drawing: Drawing, apex: np.ndarray, side: float) -> None:
+    """Two thin limbs opening backwards."""
+    front = apex + [-side * 10.0, -6.0, 6.0]
+    limbs = [
+        Rods.along([front + [0, 0, dz], front + [d[0], d[1], dz]], [2.6, 1.6])
+        for dz in (-4.0, 0.0, 4.0)
+        for d in ((side * 13.0, 17.0), (-side * 2.0, 20.0))
+    ]
+    paint_rods(drawing, Rods.joined(limbs), drawing.tissues.pancreas)
+
+
+def paint_bladder(drawing: Drawing, rng: np.random.Generator) -> None:
+    """Bladder behind the pubis, prostate or uterus behind and below."""
+    tissues = drawing.tissues
+    sacrum = drawing.spine.sacral_frame.origin
+    fill = rng.uniform(0.6, 1.25)
+    at = np.array([rng.normal(0.0, 4.0), sacrum[1] - 66.0, sacrum[2] - 88.0 + 12.0 * fill])
+    womb = at + [rng.normal(0.0, 10.0), 34.0, 12.0]
+    drawing.organ(Ellipsoid(turned(womb, 0.0), (26.0, 20.0, 30.0)), tissues.muscle, 3.0)
+    half = np.array([42.0, 32.0, 30.0]) * fill
+    drawing.organ(Ellipsoid(turned(at, 0.0), tuple(half + 3.0)), tissues.gut, 2.0, 40.0)
+    drawing.organ(Ellipsoid(turned(at, 0.0), tuple(half)), tissues.urine, 2.0, 40.0)

@@ -97,13 +97,18 @@ def simulate_phantom_scan(spec: PhantomScanSpec) -> PhantomScan:
         support = lay(spec.couch, esp_back())
     else:
         support = lay(spec.couch, None, phantom, spec.mounting or plain_mounting(rng, phantom))
-    canvas = Canvas(_grid(spec, scanner, support, rng), scanner.beam)
+    grid = _grid(spec, scanner, support, rng)
     if support.placed is not None:
-        support.placed.check_in_field(canvas.grid)
-    if alone:
-        paint_esp(canvas, phantom)
-    support.paint(canvas)
-    hu = to_int16(scanner.acquire(canvas.hu, canvas.grid.spacing_mm, np.random.default_rng(noise)))
+        support.placed.check_in_field(grid)
+
+    def draw(canvas: Canvas) -> None:
+        if alone:
+            paint_esp(canvas, phantom)
+        support.paint(canvas)
+
+    canvas = Canvas(grid, scanner.beam)
+    draw(canvas)
+    hu = to_int16(scanner.acquire(canvas.hu, grid, np.random.default_rng(noise), draw))
     images = [to_image(array, canvas.grid, offset) for array in (hu, canvas.bodies, canvas.rois)]
     return PhantomScan(*images, truth=_truth(spec, canvas, phantom, support, offset))
 

@@ -161,6 +161,8 @@ class Scanner:
         return np.where(np.hypot(x[None, :], y[:, None]) > 0.5 * SCAN_FIELD_MM, np.float32(MIN_HU), hu)
 
 
+#: What a vendor's corrections leave on an ordinary scan (low confidence).
+PHYSICS = {"beam_hardening": 0.3, "scatter": 0.02, "metal": 0.6}
 TYPICAL = Scanner(kernel="STANDARD", thickness_mm=None, noise_hu=15.0)
 
 

@@ -98,7 +98,7 @@ class Streams:
 def make_subject(spec: PatientSpec, turn: np.ndarray | None = None) -> Subject:
     """The subject of an examination; turn: rotation of the spine about L1."""
     streams = Streams.of(spec.seed)
-    person = make_person(streams.person, spec.sex, spec.age, spec.vbmd, turn, spec.findings, spec.contrast)
+    person = make_person(streams.person, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, turn)
     phantom = load_phantom(spec.phantom) if spec.phantom else None
     mounting = spec.mounting
     if phantom is not None and mounting is None:

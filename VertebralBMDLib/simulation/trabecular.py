@@ -184,9 +184,18 @@ def shell_of(
 
 
 def paint_body(
-    canvas: Canvas, body: BodyShape, label: int, quality: BoneQuality, rng: np.random.Generator, blobs: Sequence[Blob] = ()
+    canvas: Canvas,
+    body: BodyShape,
+    label: int,
+    quality: BoneQuality,
+    rng: np.random.Generator,
+    blobs: Sequence[Blob] = (),
+    iodine_mg_ml: float = 0.0,
 ) -> None:
-    """Draw shell, trabecular bone, vein and lesions of one body, and write its label, truth ROI and findings."""
+    """Draw shell, trabecular bone, vein and lesions of one body, and write its label, truth ROI and findings.
+
+    iodine_mg_ml: contrast medium in its marrow.
+    """
     window = canvas.grid.window(body.bounds)
     if window is None:
         return
@@ -199,7 +208,7 @@ def paint_body(
     field = make_field(body, quality, rng, footprint, blobs)
     local = tuple(c[touched] for c in (u, v, w))
     depth, endplate = distance[touched], at_endplate[touched]
-    inner = marrow_bone_hu(beam, field.sample(field.mineral, *local), field.sample(field.fat, *local))
+    inner = marrow_bone_hu(beam, field.sample(field.mineral, *local), field.sample(field.fat, *local), iodine_mg_ml)
     shell = np.where(endplate, *(np.float32(beam.hu(bone(mg, 0.0))) for mg in (quality.endplate_mg, quality.wall_mg)))
     lay_vein(body, quality, beam, local, footprint, inner, shell)
     shares = lay(blobs, beam, local, footprint, inner, shell)
@@ -223,8 +232,8 @@ def paint_body(
         canvas.findings[window][canvas.slice_mean(spread(part * outside)) >= 0.5] = name
 
 
-def marrow_bone_hu(beam: Beam, mineral: np.ndarray, fat: np.ndarray) -> np.ndarray:
+def marrow_bone_hu(beam: Beam, mineral: np.ndarray, fat: np.ndarray, iodine_mg_ml: float = 0.0) -> np.ndarray:
     """HU of `materials.bone` for arrays of mineral (mg CaHA/cm3) and marrow fat; both enter linearly."""
-    (lean_empty, lean_slope), (fat_empty, fat_slope) = beam.bone_line(0.0), beam.bone_line(1.0)
+    (lean_empty, lean_slope), (fat_empty, fat_slope) = (beam.bone_line(share, iodine_mg_ml) for share in (0.0, 1.0))
     empty = np.float32(lean_empty) + np.float32(fat_empty - lean_empty) * fat
     return empty + (np.float32(lean_slope) + np.float32(fat_slope - lean_slope) * fat) * mineral

@@ -1,0 +1,131 @@
+"""Bones and cartilage that hang on the trunk: sternum, costal cartilages, clavicles, scapulae, humeri, femora.
+
+The arms are up beside the head, as for most body CT. LPS mm; sizes are adult means, low confidence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from VertebralBMDLib.simulation.shapes import LPS_FRAME, Capsule, Ellipsoid, Frame, Plate, Solid, Tube
+from VertebralBMDLib.simulation.skeleton import PELVIS, RIBS, BoneStuff, paint_bone, rib_pair
+from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods
+
+_TRUE_RIBS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7")
+_FALSE_RIBS = ("T8", "T9", "T10")
+
+
+def paint_girdle(drawing: Drawing, inner_mg: float, fat_fraction: float) -> None:
+    """Shoulder girdle, breastbone and thighs; `inner_mg`: true mineral inside the bones, mg/cm3."""
+    canvas, s = drawing.canvas, drawing.spine.size
+    paint_axillae(drawing)
+    paint_cartilage(drawing)
+    paint_bone(canvas, [sternum(drawing)], BoneStuff(1.0, 850.0, 0.6 * inner_mg, fat_fraction), RIBS)
+    for side in (-1.0, 1.0):
+        paint_bone(canvas, [clavicle(drawing, side)[i] for i in range(3)], BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
+        paint_bone(canvas, scapula(drawing, side), BoneStuff(1.2, 950.0, 0.6 * inner_mg, fat_fraction), RIBS)
+        head = shoulder(drawing, side)
+        arm = [Ellipsoid(Frame(head, np.eye(3)), (23.0 * s,) * 3), _rod(head, head + [side * 34.0, -18.0, 120.0], 17.0, 11.0)]
+        paint_bone(canvas, arm, BoneStuff(2.0, 1050.0, 0.6 * inner_mg, fat_fraction), RIBS)
+        paint_bone(canvas, femur(drawing, side), BoneStuff(2.0, 1050.0, 0.9 * inner_mg, fat_fraction), PELVIS)
+
+
+def _rod(start: np.ndarray, end: np.ndarray, radius_start: float, radius_end: float, stretch: float = 1.0) -> Capsule:
+    return Capsule(LPS_FRAME, tuple(start), tuple(end), radius_start, radius_end, stretch)
+
+
+def _height(drawing: Drawing, level: str) -> float:
+    return float(drawing.spine.landmark(level).frame.origin[2])
+
+
+def paint_axillae(drawing: Drawing) -> None:
+    """Fat of the armpits, between the chest wall and the muscles that go to the arm, with the vessels in it."""
+    for side in (-1.0, 1.0):
+        for level, angle, half in (("T2", -12.0, (24.0, 22.0, 34.0)), ("T4", -2.0, (13.0, 30.0, 40.0))):
+            at = drawing.trunk.wall_point(angle, _height(drawing, level), -half[0] - 2.0)
+            center = np.array([side * at[0], at[1], at[2]])
+            drawing.organ(Ellipsoid(Frame(center, np.eye(3)), half), drawing.tissues.fat, 5.0, 16.0)
+        vessel = [center + [side * 2.0, 4.0, 0.0], center + [side * 8.0, -2.0, 30.0], shoulder(drawing, side) + [-side * 30.0, -18.0, 0.0]]
+        paint_rods(drawing, Rods.along(vessel, [2.0, 3.5, 4.5]), drawing.tissues.vein)
+
+
+def sternum(drawing: Drawing) -> Tube:
+    """Manubrium, body and xiphoid in the front wall, T3 to T10."""
+    z = np.linspace(_height(drawing, "T10") + 2.0, _height(drawing, "T3") + 6.0, 9)
+    y = np.array([drawing.trunk.wall_point(-90.0, h, 7.0)[1] for h in z])
+    s = drawing.spine.size
+    wide = np.array([4.0, 9.0, 16.0, 19.0, 18.0, 16.0, 17.0, 27.0, 24.0]) * s
+    return Tube(z, np.zeros(len(z)), y, wide, np.array([3.0, 4.0, 5.5, 6.0, 6.0, 6.0, 6.5, 7.5, 7.0]))
+
+
+def paint_cartilage(drawing: Drawing) -> None:
+    """From each rib's end in the wall up to the sternum; the false ribs join the seventh."""
+    plate = sternum(drawing)
+    bundles, joins = [], np.linspace(plate.z[-2], plate.z[2], len(_TRUE_RIBS))
+    last = {}
+    for level, join in zip(_TRUE_RIBS + _FALSE_RIBS, [*joins, *[None] * len(_FALSE_RIBS)]):
+        for side, rib in zip((-1.0, 1.0), rib_pair(drawing.spine, drawing.trunk, level)):
+            tip = np.asarray(rib[-1].end)
+            center = float(drawing.trunk.ellipse(np.array(tip[2]))[0])
+            angle = np.degrees(np.arctan2(tip[1] - center, abs(tip[0])))
+            goal = last[side] if join is None else np.array([side * 14.0, 0.0, join])
+            points = [tip]
+            for part in (0.35, 0.7, 1.0):
+                z = tip[2] + part * (goal[2] - tip[2]) - 16.0 * np.sin(np.pi * part)
+                at = drawing.trunk.wall_point(angle + part * (-84.0 - angle if join is not None else -12.0), z, 6.5)
+                points.append(np.array([side * at[0], at[1], z]))
+            last[side] = points[2]
+            bundles.append(Rods.along(points, 5.2))
+    paint_rods(drawing, Rods.joined(bundles), drawing.tissues.cartilage)
+
+
+def shoulder(drawing: Drawing, side: float) -> np.ndarray:
+    """Centre of the head of the humerus."""
+    t2 = drawing.spine.landmark("T2").frame.origin
+    return np.array([side * 148.0 * drawing.spine.size, t2[1] - 8.0, t2[2] + 22.0])
+
+
+def clavicle(drawing: Drawing, side: float) -> list[Solid]:
+    """S-shaped, from the manubrium up and back to the shoulder."""
+    plate = sternum(drawing)
+    root = np.array([side * 24.0, plate.center_y[-1], plate.z[-1] + 2.0])
+    tip = shoulder(drawing, side) + [-side * 12.0, 2.0, 26.0]
+    bend = [root, root + 0.33 * (tip - root) + [0.0, -9.0, 4.0], root + 0.7 * (tip - root) + [0.0, 10.0, 4.0], tip]
+    return [_rod(p, q, a, b) for p, q, a, b in zip(bend[:-1], bend[1:], (8.5, 6.0, 5.5), (6.0, 5.5, 7.0))]
+
+
+def scapula(drawing: Drawing, side: float) -> list[Solid]:
+    """Blade behind the second to seventh ribs, spine, acromion and coracoid."""
+    trunk = drawing.trunk
+    head = shoulder(drawing, side)
+    glenoid = head + [-side * 24.0, 6.0, -4.0]
+
+    def behind(angle: float, level: str) -> np.ndarray:
+        at = trunk.wall_point(angle, _height(drawing, level), -16.0)
+        return np.array([side * at[0], at[1], at[2]])
+
+    upper, lower, root = behind(58.0, "T2"), behind(48.0, "T7"), behind(62.0, "T3")
+    acromion = head + [side * 6.0, 14.0, 28.0]
+    solids: list[Solid] = [Plate(np.array([upper, lower, glenoid]), 1.6)]
+    solids += [_rod(upper, lower, 2.6, 3.5), _rod(lower, glenoid, 4.0, 6.0), _rod(glenoid, glenoid + [0.0, 0.0, 16.0], 11.0, 8.0)]
+    ridge = 0.5 * (root + glenoid) + [0.0, 20.0, 8.0]
+    solids += [
+        _rod(root, ridge, 2.5, 4.5, 1.6),
+        _rod(ridge, acromion, 4.5, 7.0),
+        _rod(glenoid + [0, -6, 16], glenoid + [side * 4.0, -30.0, 18.0], 6.0, 5.0),
+    ]
+    return solids
+
+
+def femur(drawing: Drawing, side: float) -> list[Solid]:
+    """Head, neck, trochanter and upper shaft below the hip socket."""
+    s = drawing.spine.size
+    head = drawing.spine.sacral_frame.origin + np.array([side * 90.0, -14.0, -104.0]) * s
+    trochanter = head + np.array([side * 50.0, 12.0, -12.0])
+    shaft = trochanter + np.array([-side * 8.0, 0.0, -30.0])
+    return [
+        Ellipsoid(Frame(head, np.eye(3)), (23.5 * s,) * 3),
+        _rod(head, trochanter, 15.0, 15.0),
+        _rod(trochanter, shaft, 16.0, 16.0),
+        _rod(shaft, shaft + np.array([-side * 4.0, 0.0, -140.0]), 16.0, 14.0),
+    ]
