@@ -26,9 +26,18 @@ def write_patient(spec: PatientSpec, folder: Path, dicom: bool = False) -> Path:
     sitk.WriteImage(patient.bodies, str(folder / "truth-bodies.nii.gz"), useCompression=True)
     (folder / "truth.json").write_text(json.dumps(patient.truth, indent=1) + "\n", encoding="utf-8")
     if dicom:
-        from .simulation.dicom import write_dicom_series
+        from .simulation.dicom import Examination, write_dicom_series
 
-        write_dicom_series(patient.image, folder / "dicom", {"KVP": spec.scanner.kvp, "ConvolutionKernel": spec.scanner.kernel})
+        examination = Examination(
+            seed=spec.seed,
+            kvp=spec.scanner.kvp,
+            kernel=spec.scanner.kernel,
+            thickness_mm=spec.scanner.thickness_mm or spec.spacing_mm[2],
+            table_height_mm=spec.couch.table_height_mm,
+            sex=spec.sex,
+            age=spec.age,
+        )
+        write_dicom_series(patient.image, folder / "dicom", examination.tags(patient.image))
     return folder / "scan.nii.gz"
 
 

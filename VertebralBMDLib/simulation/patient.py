@@ -176,6 +176,6 @@ def _truth(
         "effective_kev": effective_kev(canvas.beam),
         "calibration": {m: ideal_line(spec.scanner, m) for m in MINERALS},
         "levels": levels,
-        "rods": support.truth(canvas, offset),
+        **support.truth(canvas, offset),
         "phantom": None if phantom is None else {"name": phantom.name, "material": phantom.material},
     }
