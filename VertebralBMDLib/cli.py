@@ -11,13 +11,14 @@ from pathlib import Path
 from . import __version__
 from .anatomy import LABELS
 from .quality import ALLOWABLE, Code, Refused
+from .simulation.commands import add_simulate, with_kind
 
 FAILED, WRONG_USAGE = 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(with_kind(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return options.command(options)
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_measure(commands)
-    _add_simulate(commands)
+    add_simulate(commands)
     _add_train(commands)
     commands.add_parser("doctor", help="what is installed, which device works, are the models intact").set_defaults(command=_doctor)
     return parser
@@ -95,21 +96,6 @@ def _add_measure(commands) -> None:
     measure.add_argument("--scene", action="store_true", help="also write scene.mrb for 3D Slicer")
     measure.add_argument("--timings", action="store_true", help="print wall time and peak memory of each stage")
     measure.set_defaults(command=_measure)
-
-
-def _add_simulate(commands) -> None:
-    simulate = commands.add_parser("simulate", help="simulate one patient with known density")
-    simulate.add_argument("--output", type=Path, required=True, metavar="DIR")
-    simulate.add_argument("--seed", type=int, default=1)
-    simulate.add_argument("--vbmd", type=float, help="vBMD of L1 in mg/cm³ CaHA; drawn from age and sex when not given")
-    simulate.add_argument("--age", type=float, default=60.0)
-    simulate.add_argument("--sex", choices=("F", "M"), default="F")
-    simulate.add_argument("--phantom", help="name in the catalogue, or a JSON file of that form")
-    simulate.add_argument("--kvp", type=int, default=120)
-    simulate.add_argument("--kernel", default="STANDARD")
-    simulate.add_argument("--noise-hu", type=float, default=15.0)
-    simulate.add_argument("--dicom", action="store_true", help="write a DICOM series too")
-    simulate.set_defaults(command=_simulate)
 
 
 def _add_train(commands) -> None:
@@ -188,17 +174,6 @@ def _demo(options) -> int:
     from .demo import run_demo
 
     return run_demo(options.output, options.seed)
-
-
-def _simulate(options) -> int:
-    from .demo import write_patient
-    from .simulation.patient import PatientSpec
-    from .simulation.scanner import Scanner
-
-    scanner = Scanner(options.kvp, options.kernel, None, options.noise_hu)
-    spec = PatientSpec(options.seed, options.sex, options.age, options.vbmd, phantom=options.phantom, scanner=scanner)
-    print(write_patient(spec, options.output, options.dicom))
-    return 0
 
 
 def _train(options) -> int:

@@ -68,6 +68,13 @@ def test_a_drifting_scanner_was_another_scanner_then():
         assert mean_at(then, rod["line_lps_mm"][4]) == pytest.approx(rod["hu"] + 1.0 + 2.0 * 731 / 365.25, abs=0.51)
 
 
+def test_a_header_says_which_phantom_was_scanned_when_and_where(esp):
+    tags = replace(IDEAL, phantom="esp", phantom_age_days=15, scanner_id="SIM-9").examination.tags(esp.image)
+    assert (tags["StudyDate"], tags["DeviceSerialNumber"], tags["QualityControlImage"]) == ("20231231", "SIM-9", "YES")
+    assert tags["TableHeight"] == "135" and tags["SliceThickness"] == "3" and "European Spine Phantom" in tags["SeriesDescription"]
+    assert esp.truth["couch_lps_y_mm"] - esp.truth["isocentre_lps_y_mm"] == pytest.approx(135.0)
+
+
 def test_same_seed_same_scan(esp):
     again = simulate_phantom_scan(replace(IDEAL, phantom="esp"))
     assert np.array_equal(sitk.GetArrayViewFromImage(again.image), sitk.GetArrayViewFromImage(esp.image)) and again.truth == esp.truth

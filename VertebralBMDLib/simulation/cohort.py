@@ -13,18 +13,22 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
+from VertebralBMDLib.calibration.catalogue import load_phantom
 from VertebralBMDLib.diagnosis import category
 from VertebralBMDLib.simulation.contrast import Contrast
+from VertebralBMDLib.simulation.couch import draw_couch
 from VertebralBMDLib.simulation.findings import draw_findings
 from VertebralBMDLib.simulation.kernels import KERNELS
-from VertebralBMDLib.simulation.patient import PatientSpec
-from VertebralBMDLib.simulation.person import VBMD_SD, expected_vbmd
-from VertebralBMDLib.simulation.phantom import draw_mounting
-from VertebralBMDLib.simulation.scanner import Scanner, field_spacing, noise_for_dose
+from VertebralBMDLib.simulation.noise import noise_for_dose
+from VertebralBMDLib.simulation.population import VBMD_SD, expected_vbmd
+from VertebralBMDLib.simulation.scanner import Scanner, in_plane_spacing
+from VertebralBMDLib.simulation.subject import PatientSpec
+from VertebralBMDLib.simulation.support import draw_mounting
 
 Protocol = Literal["paper", "varied"]
 Split = Literal["train", "test"]
 FOLDS = 5
+MATRIX = 512
 
 # The paper: 749 patients, 462 men, 56 +- 9 years within 35-82, 150 held back.
 PAPER_CASES, PAPER_MEN, PAPER_TEST = 749, 462, 150
@@ -115,8 +119,8 @@ def _as_in_the_paper(rng: np.random.Generator, person: dict, seed: int) -> tuple
         **person,
         findings=draw_findings(rng, person["sex"], person["age"], person["vbmd"], "metastatic"),
         levels=("T1", "L2"),
-        spacing_mm=(*field_spacing(float(rng.uniform(360.0, 430.0))), 1.25),
-        size=(512, 512),
+        spacing_mm=(*[in_plane_spacing(float(rng.uniform(360.0, 430.0)), MATRIX)] * 2, 1.25),
+        size=(MATRIX, MATRIX),
         scanner=scanner,
     )
     return f"hospital-{hospital + 1}", spec
@@ -135,12 +139,12 @@ def _at_some_site(rng: np.random.Generator, person: dict, seed: int) -> tuple[st
         **person,
         findings=draw_findings(rng, person["sex"], person["age"], person["vbmd"], "general"),
         contrast=contrast,
-        arms="down" if rng.uniform() < 0.05 else "up",
         phantom=phantom,
-        mounting=draw_mounting(rng),
+        mounting=None if phantom is None else draw_mounting(rng, load_phantom(phantom)),
+        couch=draw_couch(rng),
         levels=(str(rng.choice(["T1", "T6", "T8", "T10", "T11"])), str(rng.choice(["L2", "L3", "L5", "S1", "S3"]))),
-        spacing_mm=(*field_spacing(float(rng.uniform(380.0, 500.0))), thickness * float(rng.choice([0.8, 1.0, 1.0]))),
-        size=(512, 512),
+        spacing_mm=(*[in_plane_spacing(float(rng.uniform(380.0, 500.0)), MATRIX)] * 2, thickness * float(rng.choice([0.8, 1.0, 1.0]))),
+        size=(MATRIX, MATRIX),
         scanner=scanner,
     )
     return f"site-{site + 1}", spec

@@ -11,6 +11,12 @@ from pathlib import Path
 KINDS = ("patient", "phantom", "cohort")
 
 
+def with_kind(arguments: list[str]) -> list[str]:
+    """`simulate --output DIR` is `simulate patient --output DIR`."""
+    plain = arguments[:1] == ["simulate"] and not {*KINDS, "-h", "--help"} & set(arguments[1:2])
+    return [*arguments[:1], "patient", *arguments[1:]] if plain else arguments
+
+
 def add_simulate(commands) -> None:
     """Add the command to the parser of `cli`."""
     simulate = commands.add_parser("simulate", help="simulate patients, phantom scans or cohorts with known density")
@@ -35,14 +41,13 @@ def _add_patient(kinds) -> None:
         help="what else the spine shows: nothing; a little degeneration; variants, fractures, islands; metastases too",
     )
     patient.add_argument("--contrast", choices=("none", "arterial", "portal"), default="none")
-    patient.add_argument("--arms", choices=("up", "down"), default="up")
     patient.add_argument("--levels", type=_from_to, default=("T9", "S1"), metavar="T9,S1", help="uppermost and lowest level in the field")
-    _add_scanner(patient, "none, or a name in the catalogue or a JSON file of that form")
+    _add_scanner(patient, None, "a name in the catalogue or a JSON file of that form")
     patient.set_defaults(command=_patient)
 
 
-def _add_scanner(parser: argparse.ArgumentParser, phantom_help: str) -> None:
-    parser.add_argument("--phantom", metavar="NAME", help=phantom_help)
+def _add_scanner(parser: argparse.ArgumentParser, phantom: str | None, phantom_help: str) -> None:
+    parser.add_argument("--phantom", metavar="NAME", default=phantom, help=phantom_help)
     parser.add_argument("--kvp", type=int, default=120)
     parser.add_argument("--kernel", default="STANDARD")
     parser.add_argument("--noise-hu", type=float, default=15.0, help="SD at the centre of the body")
@@ -56,7 +61,8 @@ def _add_phantom(kinds) -> None:
     phantom = kinds.add_parser("phantom", help="a scan of a phantom alone, for asynchronous calibration and quality assurance")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=1)
-    _add_scanner(phantom, "a name in the catalogue (esp: the spine phantom) or a JSON file of that form")
+    phantom.add_argument("--slices", type=int, default=48)
+    _add_scanner(phantom, "mindways-model3-qa", "a name in the catalogue (esp: the spine phantom) or a JSON file of that form")
     phantom.set_defaults(command=_phantom)
 
 
@@ -97,10 +103,11 @@ def _scanner(options):
 def _patient(options) -> int:
     import numpy as np
 
-    from .files import write_patient
+    from .files import write_case
     from .findings import Findings, draw_findings
-    from .patient import PatientSpec, simulate_patient
-    from .person import expected_vbmd
+    from .patient import simulate_patient
+    from .population import expected_vbmd
+    from .subject import PatientSpec
 
     findings = Findings()
     if options.population != "plain":
@@ -114,13 +121,21 @@ def _patient(options) -> int:
         options.vbmd,
         findings=findings,
         contrast=options.contrast,
-        arms=options.arms,
         phantom=options.phantom,
         levels=options.levels,
         spacing_mm=options.spacing_mm,
         scanner=_scanner(options),
     )
-    print(write_patient(simulate_patient(spec), options.output, options.dicom))
+    print(write_case(simulate_patient(spec), options.output, spec.examination if options.dicom else None))
+    return 0
+
+
+def _phantom(options) -> int:
+    from .files import write_case
+    from .phantom_scan import PhantomScanSpec, simulate_phantom_scan
+
+    spec = PhantomScanSpec(options.seed, options.phantom, _scanner(options), options.spacing_mm, slices=options.slices)
+    print(write_case(simulate_phantom_scan(spec), options.output, spec.examination if options.dicom else None))
     return 0
 
 

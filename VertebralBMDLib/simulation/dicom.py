@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import SimpleITK as sitk
 
+from VertebralBMDLib.simulation.contrast import Contrast
+
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
@@ -24,8 +26,6 @@ SCAN_FIELD_MM = 500.0
 # CTDIvol of 100 mAs at 120 kV in a 32 cm phantom (mGy) and its power of the voltage: typical of body scans, low confidence.
 CTDI_PER_100_MAS, CTDI_POWER = 6.8, 2.5
 EXPOSURE_TIME_MS = 500
-
-Contrast = Literal["none", "arterial", "portal"]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ import SimpleITK as sitk
 
 from VertebralBMDLib.simulation.cohort import Case, at_low_resolution
 from VertebralBMDLib.simulation.crops import crop_of
-from VertebralBMDLib.simulation.dicom import series_tags, write_dicom_series
+from VertebralBMDLib.simulation.dicom import Examination, write_dicom_series
 from VertebralBMDLib.simulation.patient import SimulatedPatient, simulate_patient
+from VertebralBMDLib.simulation.phantom_scan import PhantomScan
 
 Kind = Literal["scans", "fields", "crops"]
 TRUTH = "truth.json"  # written last: a case that has it is complete
@@ -27,23 +28,19 @@ CROP_LEVELS = ("L1", "L2")
 CROP_SIZE, CROP_SPACING_MM = 38, 2.0  # the density network's 32 with room to shift
 
 
-def write_patient(patient: SimulatedPatient, folder: Path, dicom: bool = False) -> Path:
-    """Write scan.nii.gz, its truth label maps and truth.json (and dicom/); returns the path of the scan.
+def write_case(patient: SimulatedPatient | PhantomScan, folder: Path, examination: Examination | None = None) -> Path:
+    """Write scan.nii.gz, its truth label maps and truth.json, and with `examination` dicom/; returns the path of the scan.
 
     truth-bodies: VerSe numbers. truth-roi: the ROI of the true density. truth-structures, truth-findings:
-    see `SimulatedPatient`.
+    see `SimulatedPatient` (a phantom scan has neither).
     """
     folder.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(patient.image, str(folder / "scan.nii.gz"))
-    for name, image in (
-        ("bodies", patient.bodies),
-        ("roi", patient.rois),
-        ("structures", patient.structures),
-        ("findings", patient.findings),
-    ):
-        sitk.WriteImage(image, str(folder / f"truth-{name}.nii.gz"), useCompression=True)
-    if dicom:
-        write_dicom_series(patient.image, folder / "dicom", series_tags(patient.truth))
+    for name, maps in (("bodies", "bodies"), ("roi", "rois"), ("structures", "structures"), ("findings", "findings")):
+        if hasattr(patient, maps):
+            sitk.WriteImage(getattr(patient, maps), str(folder / f"truth-{name}.nii.gz"), useCompression=True)
+    if examination is not None:
+        write_dicom_series(patient.image, folder / "dicom", examination.tags(patient.image))
     (folder / TRUTH).write_text(json.dumps(patient.truth, indent=1) + "\n", encoding="utf-8")
     return folder / "scan.nii.gz"
 
@@ -103,7 +100,8 @@ def _make(case: Case, folder: Path, kind: Kind, dicom: bool) -> str:
     if kind == "crops":
         _write_crops(case, part)
     else:
-        write_patient(simulate_patient(case.spec if kind == "scans" else at_low_resolution(case.spec)), part, dicom)
+        spec = case.spec if kind == "scans" else at_low_resolution(case.spec)
+        write_case(simulate_patient(spec), part, spec.examination if dicom else None)
     shutil.rmtree(folder / case.id, ignore_errors=True)
     part.rename(folder / case.id)
     return case.id
@@ -130,7 +128,9 @@ def _write_manifest(cases: Sequence[Case], folder: Path) -> Path:
         scan = next(name for name in ("dicom", "scan.nii.gz", "crops.npz") if (folder / case.id / name).exists())
         for level, of in truth["levels"].items():
             if level in CROP_LEVELS and of.get("complete", True):
-                density = of["qct_equivalent_120_kvp_mg_cm3"]
+                density = of["roi"]["qct_equivalent_120_kvp_mg_cm3"]
+                if density is None:  # lesions leave no ROI
+                    continue
                 rows.append(
                     {
                         "patient": case.id,

@@ -94,6 +94,5 @@ def _truth(spec: PatientSpec, canvas: Canvas, subject: Subject, offset: np.ndarr
         "column": column_truth(person),
         "levels": levels,
         "phantom": None if subject.phantom is None else {"name": subject.phantom.name, "material": subject.phantom.material},
-        "mounting": None if support.mounting is None else asdict(support.mounting),
-        "rods": support.truth(canvas, offset),
+        **support.truth(canvas, offset),
     }

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from VertebralBMDLib.calibration.catalogue import Phantom, load_phantom
 from VertebralBMDLib.simulation.beam import effective_kev
 from VertebralBMDLib.simulation.couch import Couch
+from VertebralBMDLib.simulation.dicom import Examination
 from VertebralBMDLib.simulation.esp import CENTER_Y_MM, esp_back, esp_vertebrae, paint_esp
 from VertebralBMDLib.simulation.materials import MINERALS
 from VertebralBMDLib.simulation.patient import ideal_line, to_image
@@ -66,6 +67,20 @@ class PhantomScanSpec:
     @property
     def scan_date(self) -> datetime.date:
         return datetime.date.fromisoformat(self.exam_date) - datetime.timedelta(days=self.phantom_age_days)
+
+    @property
+    def examination(self) -> Examination:
+        """What a DICOM header says about the scan."""
+        return Examination(
+            seed=self.seed,
+            kvp=self.scanner.kvp,
+            kernel=self.scanner.kernel,
+            thickness_mm=self.scanner.thickness_mm or self.spacing_mm[2],
+            table_height_mm=self.couch.table_height_mm,
+            scanner_id=self.scanner_id,
+            study_date=self.scan_date.isoformat(),
+            phantom=load_phantom(self.phantom).title,
+        )
 
     @property
     def drifted_scanner(self) -> Scanner:
@@ -135,7 +150,6 @@ def _truth(spec: PhantomScanSpec, canvas: Canvas, phantom: Phantom, support: Sup
         "effective_kev": effective_kev(canvas.beam),
         "calibration": {m: ideal_line(spec.drifted_scanner, m) for m in MINERALS},
         "phantom": {"name": phantom.name, "material": phantom.material, "use": phantom.use},
-        "mounting": None if support.mounting is None else asdict(support.mounting),
-        "rods": support.truth(canvas, offset),
+        **support.truth(canvas, offset),
         "levels": {v.level: v.truth(canvas, offset) for v in vertebrae},
     }

@@ -11,6 +11,7 @@ import numpy as np
 from VertebralBMDLib.calibration.catalogue import Phantom, load_phantom
 from VertebralBMDLib.simulation.contrast import Contrast
 from VertebralBMDLib.simulation.couch import Couch
+from VertebralBMDLib.simulation.dicom import Examination
 from VertebralBMDLib.simulation.findings import Findings
 from VertebralBMDLib.simulation.person import Person, draw_person, make_person
 from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner
@@ -47,6 +48,7 @@ class PatientSpec:
     mounting: Mounting | None = None
     couch: Couch = Couch()
     scanner: Scanner = TYPICAL
+    scanner_id: str = "SIM-1"
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -65,6 +67,21 @@ class PatientSpec:
             raise ValueError(f"size must be within 1-2048 pixels, not {self.size}")
         if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS or self.levels[0] == self.levels[1]:
             raise ValueError(f"levels must run from one of {', '.join(TOPS)} down to one of {', '.join(BOTTOMS)}, not {self.levels}")
+
+    @property
+    def examination(self) -> Examination:
+        """What a DICOM header says about the scan."""
+        return Examination(
+            seed=self.seed,
+            kvp=self.scanner.kvp,
+            kernel=self.scanner.kernel,
+            thickness_mm=self.scanner.thickness_mm or self.spacing_mm[2],
+            table_height_mm=self.couch.table_height_mm,
+            scanner_id=self.scanner_id,
+            sex=self.sex,
+            age=self.age,
+            contrast=self.contrast,
+        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +120,7 @@ def make_subject(spec: PatientSpec, turn: np.ndarray | None = None) -> Subject:
     mounting = spec.mounting
     if phantom is not None and mounting is None:
         mounting = plain_mounting(np.random.default_rng(streams.table), phantom)
-    return Subject(person, lay(spec.couch, Back.of(lambda canvas: draw_person(canvas, person, ())), phantom, mounting), phantom)
+    return Subject(person, lay(spec.couch, Back.of(person.trunk), phantom, mounting), phantom)
 
 
 def field_of_view(spec: PatientSpec, subject: Subject) -> Grid:

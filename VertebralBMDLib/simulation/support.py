@@ -6,19 +6,18 @@ the field of view. LPS mm in the frame of the person (L1 centre at 0).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from VertebralBMDLib.calibration.catalogue import Phantom
-from VertebralBMDLib.simulation.beam import reference_beam
+from VertebralBMDLib.simulation.body import Trunk
 from VertebralBMDLib.simulation.couch import CUSHION_LEFT, Couch, fill_air, paint_couch
 from VertebralBMDLib.simulation.materials import AIR, Composition
 from VertebralBMDLib.simulation.phantom import PlacedPhantom, paint_phantom, phantom_body
-from VertebralBMDLib.simulation.shapes import Canvas, Frame, Grid, coverage
+from VertebralBMDLib.simulation.shapes import Canvas, Frame, coverage
 from VertebralBMDLib.simulation.spine import rotation
 
 Place = Literal["slab", "pad", "couch"]
@@ -26,7 +25,9 @@ Filling = Literal["air", "towel", "gel"]
 # A towel is cellulose, which is carbon and water by mass; gel is a water bolus. Densities: low confidence.
 FILLINGS: dict[str, Composition] = {"air": AIR, "towel": {"carbon": 0.11, "water": 0.14}, "gel": {"water": 1.03}}
 FILLING_MM = 40.0  # greatest thickness of what is put into the gap
-SKIN_HU = -500.0
+BUILT_IN_MM = (-500.0, 500.0)
+PAD_CURVE = 0.5  # of the couch's curvature that a flexible pad takes on: it is filled with rods
+SHEET_MM = 1.5  # gown and sheet under the back
 ALONE = "esp"  # an abdomen of its own, never under a patient
 
 
@@ -36,7 +37,7 @@ class Mounting:
 
     offset_x_mm: of the row from the patient's midline. tilt_deg: cranial end towards the couch; yaw_deg: cranial end
     to the left; roll_deg: left end towards the couch. sag_mm: the middle is pressed down. ends_mm: caudal and cranial
-    end from the L1 centre. gap_mm: between the slab and the skin that is nearest to it, filled with `filling`.
+    end from the L1 centre. gap_mm: least distance of a slab from the skin; `filling` fills it and the hollow of the back.
     """
 
     place: Place = "slab"
@@ -46,7 +47,7 @@ class Mounting:
     roll_deg: float = 0.0
     sag_mm: float = 0.0
     mirrored: bool = False
-    ends_mm: tuple[float, float] = (-400.0, 400.0)
+    ends_mm: tuple[float, float] = (-150.0, 90.0)
     gap_mm: float = 2.0
     filling: Filling = "air"
 
@@ -75,7 +76,9 @@ def usual_place(phantom: Phantom) -> Place:
 
 def plain_mounting(rng: np.random.Generator, phantom: Phantom) -> Mounting:
     """A level phantom a little beside the midline."""
-    return Mounting(usual_place(phantom), offset_x_mm=float(rng.uniform(-10.0, 10.0)), yaw_deg=float(rng.uniform(-0.6, 0.6)))
+    place = usual_place(phantom)
+    ends = BUILT_IN_MM if place == "couch" else Mounting.ends_mm
+    return Mounting(place, offset_x_mm=float(rng.uniform(-10.0, 10.0)), yaw_deg=float(rng.uniform(-0.6, 0.6)), ends_mm=ends)
 
 
 def draw_mounting(rng: np.random.Generator, phantom: Phantom) -> Mounting:
@@ -88,7 +91,7 @@ def draw_mounting(rng: np.random.Generator, phantom: Phantom) -> Mounting:
         shift += rng.choice([-70.0, 70.0])
     filling = str(rng.choice(["air", "towel", "gel"], p=[0.5, 0.3, 0.2]))
     loose = {"air": (1.0, 4.0), "towel": (3.0, 12.0), "gel": (5.0, 20.0)}[filling]
-    ends = rng.uniform([-280.0, 50.0], [-110.0, 280.0])
+    ends = rng.uniform([-180.0, 40.0], [-100.0, 120.0])
     fixed = 0.3 if place == "couch" else 1.0  # built in: it is as level as the couch
     return Mounting(
         place,
@@ -98,7 +101,7 @@ def draw_mounting(rng: np.random.Generator, phantom: Phantom) -> Mounting:
         roll_deg=float(np.clip(roll * fixed, -4.0, 4.0)),
         sag_mm=float(rng.uniform(0.0, 5.0)) * fixed,
         mirrored=bool(rng.random() < 0.08),
-        ends_mm=(float(ends[0]), float(ends[1])) if place != "couch" else (-400.0, 400.0),
+        ends_mm=(float(ends[0]), float(ends[1])) if place != "couch" else BUILT_IN_MM,
         gap_mm=float(rng.uniform(*loose)) if place == "slab" else 2.0,
         filling=filling if place == "slab" else "air",
     )
@@ -113,25 +116,24 @@ class Back:
     y: np.ndarray
 
     @classmethod
-    def of(cls, draw: Callable[[Canvas], None]) -> Back:
-        """Look at a person that `draw` puts on any canvas: the last skin before the air behind."""
-        grid = Grid((-320.0, -60.0, -300.0), (5.0, 3.0, 15.0), (129, 100, 40))
-        canvas = Canvas(grid, reference_beam(120))
-        draw(canvas)
-        y = grid.axis(1)
-        solid = canvas.hu > SKIN_HU
-        last = np.where(solid.any(axis=1), solid.shape[1] - 1 - np.argmax(solid[:, ::-1], axis=1), -1)
-        inner = np.take_along_axis(canvas.hu, np.maximum(last, 0)[:, None], axis=1)[:, 0]
-        outer = np.take_along_axis(canvas.hu, np.minimum(last + 1, len(y) - 1)[:, None], axis=1)[:, 0]
-        part = np.clip((inner - SKIN_HU) / np.maximum(inner - outer, 1.0), 0.0, 1.0)
-        skin = np.where(last >= 0, y[np.maximum(last, 0)] + grid.spacing_mm[1] * part, -np.inf)
-        return cls(grid.axis(0), grid.axis(2), skin.T)
+    def of(cls, trunk: Trunk) -> Back:
+        """The hindmost skin of a trunk."""
+        x = np.arange(-320.0, 321.0, 5.0)
+        outline_x, outline_y = trunk.skin_outline(-np.inf, np.inf)
+        behind = outline_y >= trunk.center_y[:, None]
+        y = [np.interp(x, *_ascending(px[k], py[k]), left=-np.inf, right=-np.inf) for px, py, k in zip(outline_x, outline_y, behind)]
+        return cls(x, trunk.z, np.array(y).T)
 
     def at(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """y of the skin at points of broadcastable x and z; the ends continue."""
         finite = np.where(np.isfinite(self.y), self.y, -1e4)
         x, z = np.broadcast_arrays(np.clip(x, self.x[0], self.x[-1]), np.clip(z, self.z[0], self.z[-1]))
         return RegularGridInterpolator((self.x, self.z), finite)(np.stack([x, z], axis=-1))
+
+
+def _ascending(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x)
+    return x[order], y[order]
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,15 @@ class Support:
             if self.back is not None and self.mounting.filling != "air":
                 _fill_gap(canvas, self.placed, self.back, FILLINGS[self.mounting.filling])
 
-    def truth(self, canvas: Canvas, offset: np.ndarray) -> list[dict]:
-        """Every rod; see `PlacedRod.truth`."""
-        return [rod.truth(canvas.grid, canvas.beam, offset) for rod in self.placed.rods] if self.placed else []
+    def truth(self, canvas: Canvas, offset: np.ndarray) -> dict:
+        """JSON-able: rods (see `PlacedRod.truth`), mounting, couch, and y of couch and isocentre; `offset` is added to LPS mm."""
+        return {
+            "rods": [rod.truth(canvas.grid, canvas.beam, offset) for rod in self.placed.rods] if self.placed else [],
+            "mounting": None if self.mounting is None else asdict(self.mounting),
+            "couch": asdict(self.couch),
+            "couch_lps_y_mm": self.couch_y + float(offset[1]),
+            "isocentre_lps_y_mm": self.isocentre_y + float(offset[1]),
+        }
 
 
 def lay(couch: Couch, back: Back | None, phantom: Phantom | None = None, mounting: Mounting | None = None) -> Support:
@@ -176,7 +184,7 @@ def lay(couch: Couch, back: Back | None, phantom: Phantom | None = None, mountin
         Frame(np.array([mounting.offset_x_mm, 0.0, 0.0]), pose),
         mounting.ends_mm,
         mounting.sag_mm,
-        couch.curvature_per_mm if body.flexible else 0.0,
+        PAD_CURVE * couch.curvature_per_mm if body.flexible else 0.0,
         mounting.mirrored,
     )
     if mounting.place == "couch":
@@ -184,14 +192,16 @@ def lay(couch: Couch, back: Back | None, phantom: Phantom | None = None, mountin
         upper = placed.surface(True)
         return Support(couch, couch_y, mounting, placed.moved(_inside(couch, couch_y, upper)), back)
     cushion = CUSHION_LEFT * couch.cushion_mm
-    above = cushion if mounting.place == "pad" else mounting.gap_mm
+    above = cushion + SHEET_MM if mounting.place == "pad" else mounting.gap_mm
     if back is not None:
         upper = placed.surface(True)
         placed = placed.moved(float((back.at(upper[:, 0], upper[:, 2]) - upper[:, 1]).max()) + above)
     lower = placed.surface(False)
     beneath = 0.5 if mounting.place == "pad" else 0.5 + cushion
     under_phantom = float((lower[:, 1] + couch.rise(lower[:, 0])).max()) + beneath
-    return Support(couch, max(under_phantom, _couch_under(couch, back)), mounting, placed, back)
+    couch_y = max(under_phantom, _couch_under(couch, back))
+    # where thorax or buttocks reach lower than the phantom, it still rests on the couch, and the gap above it grows
+    return Support(couch, couch_y, mounting, placed.moved(couch_y - under_phantom), back)
 
 
 def _couch_under(couch: Couch, back: Back | None) -> float:
@@ -199,7 +209,7 @@ def _couch_under(couch: Couch, back: Back | None) -> float:
     if back is None:
         return 0.0
     on_it = np.abs(back.x) < 0.5 * couch.width_mm
-    return float((back.y[on_it] + couch.rise(back.x[on_it])[:, None]).max()) + 1.5 + CUSHION_LEFT * couch.cushion_mm
+    return float((back.y[on_it] + couch.rise(back.x[on_it])[:, None]).max()) + SHEET_MM + CUSHION_LEFT * couch.cushion_mm
 
 
 def _inside(couch: Couch, couch_y: float, upper: np.ndarray) -> float:
@@ -209,6 +219,7 @@ def _inside(couch: Couch, couch_y: float, upper: np.ndarray) -> float:
 
 def _fill_gap(canvas: Canvas, placed: PlacedPhantom, back: Back, material: Composition) -> None:
     """Towel or gel between the skin and the upper face of the phantom."""
+    half = placed.half_width_mm - placed.body.taper_mm
     low, high = placed.bounds
     window = canvas.grid.window((low - [0.0, FILLING_MM, 0.0], high))
     if window is None:
@@ -219,7 +230,7 @@ def _fill_gap(canvas: Canvas, placed: PlacedPhantom, back: Back, material: Compo
         u, v, w = placed.to_straight(x, y, z)
         above = -0.5 * placed.body.height_mm - v
         # a bag or a folded towel is thickest in the middle
-        pillow = FILLING_MM * np.sqrt(np.maximum(1.0 - (u / np.float32(placed.half_width_mm)) ** 2, 0.0))
+        pillow = FILLING_MM * np.sqrt(np.maximum(1.0 - (u / np.float32(half)) ** 2, 0.0))
         outside = np.maximum(-above, above - pillow)
         outside = np.maximum(outside, np.maximum(placed.ends_mm[0] - w, w - placed.ends_mm[1]))
         # a little into the skin: fill_air leaves what is not air
