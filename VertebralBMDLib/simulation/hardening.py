@@ -24,7 +24,7 @@ FINE_STEP_MM = 12.0  # where the scan's own slices are 3 mm or more apart
 WATER_ORDER, WATER_MAX_CM = 4, 50.0
 SCATTER_CYLINDER_CM, SCATTER_SIGMA_MM = 32.0, 150.0
 # Bowtie: water-equivalent thickness far from the axis and the width of its hollow (low confidence).
-BOWTIE_CM, BOWTIE_WIDTH_MM = 9.0, 140.0
+BOWTIE_CM, BOWTIE_WIDTH_MM = 14.0, 160.0
 # Cup that a scanner subtracts around the isocentre, as deep and as wide as 3 cm off centre give 2-5 HU (low confidence).
 CUP_HU, CUP_SIGMA_MM = 25.0, 130.0
 ELECTRONIC = 2e-4  # variance of the electronics, as the transmission at which it equals that of the photons
