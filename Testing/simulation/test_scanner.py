@@ -143,8 +143,9 @@ def test_motion_blurs_the_front_within_a_stretch_only():
 
 
 def test_response_is_linear_in_tissue_and_leaves_air():
-    hu = np.array([[-1000.0, -200.0, -100.0, 0.0, 300.0]], np.float32)
-    got = Scanner(slope_error=0.05).response(hu, 4.0)[0]
+    hu = np.array([-1000.0, -200.0, -100.0, 0.0, 300.0], np.float32)[None, None, :]
+    grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (5, 1, 1))
+    got = Scanner(slope_error=0.05, intercept_hu=4.0).acquire(hu, grid, np.random.default_rng(0))[0, 0]
     assert got == pytest.approx([-1000.0, -206.0, -101.0, 4.0, 319.0], abs=1e-3)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from VertebralBMDLib.simulation.hardening import bowtie, detector, transmitted
-from VertebralBMDLib.simulation.projection import METAL_HU, Draw, Field, Twin, draw_twin, geometry
+from VertebralBMDLib.simulation.projection import METAL_HU, Draw, Field, Twin, draw_twin, geometry, without_metal
 from VertebralBMDLib.simulation.shapes import Grid
 
 PIXEL_MM, PIXELS, VIEWS, STEP_MM = 2.0, 240, 280, 4.0
@@ -45,10 +45,9 @@ def metal_z(twin: Twin, hu: np.ndarray, grid: Grid) -> np.ndarray:
 def _slice_streaks(fine: Twin, k: int, kvp: int, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
     """HU (n, n) that the metal of slice k adds."""
     system, found = geometry(PIXELS, PIXEL_MM, VIEWS), detector(kvp)
-    metal = fine.metal[k]
-    water, mineral = (part[k] for part in fine.without_metal)
-    body = system.project(np.stack([water, mineral]))
-    extra = system.project(np.stack([np.where(metal, fine.water[k] - water, 0.0), np.where(metal, fine.mineral[k] - mineral, 0.0)]))
+    both = np.stack([fine.water[k], fine.mineral[k]])
+    replaced = np.stack(without_metal(fine.water[k], fine.mineral[k], fine.metal[k]))
+    body, extra = system.project(replaced), system.project(both - replaced)
     hit = np.abs(extra[..., 1]) > 1e-4
     added = np.zeros(hit.shape, np.float32)
     errors = []
