@@ -31,6 +31,7 @@ benchmark: setup
 	$(BIN)/python Testing/benchmarks/measure_time.py
 	$(BIN)/python Testing/benchmarks/segmentation_accuracy.py
 	$(BIN)/python Testing/benchmarks/simulated_agreement.py
+	$(BIN)/python Testing/benchmarks/simulation_physics.py
 
 clean:
 	rm -rf .venv demo-output

@@ -45,6 +45,16 @@ def test_perfect_scanner_changes_nothing():
     assert np.array_equal(Scanner().acquire(hu.copy(), GRID, np.random.default_rng(1)), hu)
 
 
+@pytest.mark.parametrize("kvp", [70, 80, 100, 120, 140])
+def test_rods_and_water_read_their_theory_with_all_effects_off(kvp):
+    scanner = Scanner(kvp, thickness_mm=None)
+    hu = scanned(scanner, scanner.grid((-20.0, -40.0, -5.0), (0.8, 0.8, 2.5), (101, 100, 5)))[1]
+    x, y = -20.0 + 0.8 * np.arange(101)[None, :], -40.0 + 0.8 * np.arange(100)[:, None]
+    in_rod, in_water_only = np.hypot(x - 30.0, y) < 14.0, x < 12.0
+    assert hu[:, in_rod].mean(dtype=float) == pytest.approx(scanner.beam.hu(in_water("CaHA", 300.0)), abs=0.1)
+    assert hu[:, np.broadcast_to(in_water_only, in_rod.shape)].mean(dtype=float) == pytest.approx(0.0, abs=0.1)
+
+
 @pytest.mark.parametrize(
     "on",
     [
@@ -133,8 +143,9 @@ def test_motion_blurs_the_front_within_a_stretch_only():
 
 
 def test_response_is_linear_in_tissue_and_leaves_air():
-    hu = np.array([[-1000.0, -200.0, -100.0, 0.0, 300.0]], np.float32)
-    got = Scanner(slope_error=0.05).response(hu, 4.0)[0]
+    hu = np.array([-1000.0, -200.0, -100.0, 0.0, 300.0], np.float32)[None, None, :]
+    grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (5, 1, 1))
+    got = Scanner(slope_error=0.05, intercept_hu=4.0).acquire(hu, grid, np.random.default_rng(0))[0, 0]
     assert got == pytest.approx([-1000.0, -206.0, -101.0, 4.0, 319.0], abs=1e-3)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from VertebralBMDLib.simulation.beam import attenuation, reference_beam, spectrum
-from VertebralBMDLib.simulation.projection import Draw, Geometry, Twin, centred, draw_twin, geometry
+from VertebralBMDLib.simulation.projection import Draw, Geometry, Twin, centred, draw_twin, geometry, without_metal
 from VertebralBMDLib.simulation.shapes import Grid
 
 PIXEL_MM, PIXELS, WIDE_PIXELS, VIEWS = 5.5, 92, 128, 96  # 506 mm: the scan field; drawn on 704 mm to find the body
@@ -22,12 +22,13 @@ STEP_MM, CROP_MM = 10.0, 130.0  # slices of the twin; below this field of view t
 FINE_STEP_MM = 12.0  # where the scan's own slices are 3 mm or more apart
 
 WATER_ORDER, WATER_MAX_CM = 4, 50.0
-SCATTER_CYLINDER_CM, SCATTER_SIGMA_MM = 32.0, 150.0
+SCATTER_CYLINDER_CM, SCATTER_SIGMA_MM = 32.0, 250.0
 # Bowtie: water-equivalent thickness far from the axis and the width of its hollow (low confidence).
-BOWTIE_CM, BOWTIE_WIDTH_MM = 9.0, 140.0
+BOWTIE_CM, BOWTIE_WIDTH_MM = 14.0, 160.0
 # Cup that a scanner subtracts around the isocentre, as deep and as wide as 3 cm off centre give 2-5 HU (low confidence).
 CUP_HU, CUP_SIGMA_MM = 25.0, 130.0
-ELECTRONIC = 2e-4  # variance of the electronics, as the transmission at which it equals that of the photons
+# Transmission at which the electronics are as noisy as the photons (low confidence).
+ELECTRONIC = 2e-4
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Rays:
 def trace(twin: Twin, kvp: int) -> Rays:
     """Send the tube's spectrum through the twin."""
     system = geometry(twin.grid.size[0], PIXEL_MM, VIEWS)
-    water, mineral = (system.project(part) for part in twin.without_metal)
+    water, mineral = (system.project(part) for part in without_metal(twin.water, twin.mineral, twin.metal))
     found = detector(kvp)
     return Rays(system, found, water, mineral, found.signal(water, mineral))
 

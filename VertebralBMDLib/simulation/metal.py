@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from VertebralBMDLib.simulation.hardening import bowtie, detector, transmitted
-from VertebralBMDLib.simulation.projection import METAL_HU, Draw, Field, Twin, draw_twin, geometry
+from VertebralBMDLib.simulation.projection import METAL_HU, Draw, Field, Twin, draw_twin, geometry, without_metal
 from VertebralBMDLib.simulation.shapes import Grid
 
-PIXEL_MM, PIXELS, VIEWS, STEP_MM = 2.0, 240, 280, 4.0
+PIXEL_MM, PIXELS, VIEWS, STEP_MM, POOL = 2.0, 240, 280, 4.0, 3
 # Photons of a ray in air at 15 HU of noise, and the noise of the electronics in photons (low confidence).
 AIR_PHOTONS, AIR_NOISE_HU, ELECTRONIC_PHOTONS = 1.0e6, 15.0, 3.0
 LEAST_PHOTONS = 1.0  # what a scanner takes the logarithm of at least
@@ -45,10 +45,9 @@ def metal_z(twin: Twin, hu: np.ndarray, grid: Grid) -> np.ndarray:
 def _slice_streaks(fine: Twin, k: int, kvp: int, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
     """HU (n, n) that the metal of slice k adds."""
     system, found = geometry(PIXELS, PIXEL_MM, VIEWS), detector(kvp)
-    metal = fine.metal[k]
-    water, mineral = (part[k] for part in fine.without_metal)
-    body = system.project(np.stack([water, mineral]))
-    extra = system.project(np.stack([np.where(metal, fine.water[k] - water, 0.0), np.where(metal, fine.mineral[k] - mineral, 0.0)]))
+    both = np.stack([fine.water[k], fine.mineral[k]])
+    replaced = np.stack(without_metal(fine.water[k], fine.mineral[k], fine.metal[k]))
+    body, extra = _body_rays(replaced), system.project(both - replaced)
     hit = np.abs(extra[..., 1]) > 1e-4
     added = np.zeros(hit.shape, np.float32)
     errors = []
@@ -60,6 +59,17 @@ def _slice_streaks(fine: Twin, k: int, kvp: int, noise_hu: float, rng: np.random
         errors.append(found.corrected(log_signal) - found.ideal(paths[:, 0], paths[:, 1]))
     added[hit] = errors[1] - errors[0]
     return 1000.0 * system.reconstruct(added[..., None])[0]
+
+
+def _body_rays(images: np.ndarray) -> np.ndarray:
+    """Projections of the body behind the metal: of its means over POOL x POOL pixels, read at the fine rays."""
+    pooled = images.reshape(len(images), PIXELS // POOL, POOL, PIXELS // POOL, POOL).mean(axis=(2, 4))
+    coarse, fine = (geometry(PIXELS // size, PIXEL_MM * size, VIEWS) for size in (POOL, 1))
+    at = np.clip((fine.offset_mm - coarse.offset_mm[0]) / coarse.pixel_mm, 0.0, coarse.bins - 1.001)
+    low = at.astype(int)
+    share = (at - low).astype(np.float32)[None, :, None]
+    rays = coarse.project(pooled)
+    return rays[:, low] * (1 - share) + rays[:, low + 1] * share
 
 
 def _counted(log_signal: np.ndarray, offset_mm: np.ndarray, noise_hu: float, rng: np.random.Generator) -> np.ndarray:

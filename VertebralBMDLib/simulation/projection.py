@@ -142,10 +142,10 @@ class Twin:
         """Middle of the body, LPS mm."""
         return tuple(float(self.grid.axis(k).mean()) for k in (0, 1))
 
-    @property
-    def without_metal(self) -> tuple[np.ndarray, np.ndarray]:
-        """Water and mineral with water in the place of metal."""
-        return np.where(self.metal, np.float32(1.0), self.water), np.where(self.metal, np.float32(0.0), self.mineral)
+
+def without_metal(water: np.ndarray, mineral: np.ndarray, metal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Water and mineral of a twin with water in the place of metal."""
+    return np.where(metal, np.float32(1.0), water), np.where(metal, np.float32(0.0), mineral)
 
 
 def draw_twin(draw: Draw, center_xy: tuple[float, float], z: np.ndarray, n: int, pixel_mm: float, quick: bool = False) -> Twin:

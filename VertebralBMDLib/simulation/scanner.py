@@ -49,7 +49,7 @@ class Scanner:
     from the lowest to the highest slice, none in the middle.
     beam_hardening: share left of what a water correction alone leaves (0 perfect, 1 no further correction).
     scatter: left of it after correction, over the primary in the middle of 32 cm of water.
-    off_centre_mm: (x, y) LPS of the body from the isocentre; y is minus the error of the table height.
+    off_centre_mm: (x, y) LPS of the body from the isocentre; a table that is too low has y > 0.
     metal: share left of metal streaks. motion_mm: of the belly's front during a stretch of slices.
     circular_fov: pad with -1024 HU outside the 500 mm scan field.
     """
@@ -107,8 +107,8 @@ class Scanner:
         if self.motion_mm > 0.0:
             out = breathe(out, grid, self.motion_mm, center[1], motion_rng)
         out = blur(out, grid.spacing_mm, KERNELS[self.kernel])
-        if self.offset_hu(grid, center).any() or self.slope_error:
-            out = self.response(out, self.offset_hu(grid, center))
+        if self.slope_error or self.intercept_hu or self.drift_hu or any(self.off_centre_mm):
+            out = self._response(out, grid, center)
         if self.noise_hu > 0.0:
             out = self._with_noise(out.copy() if out is hu else out, grid, uneven, noise_rng)
         return self._padded(out, grid, center) if self.circular_fov else out
@@ -128,22 +128,19 @@ class Scanner:
         uneven = noise_maps(rays, self.off_centre_mm) if self.noise_hu > 0.0 else ()
         return [Field(twin.grid, values) for values in added], [Field(twin.grid, values) for values in uneven]
 
-    def offset_hu(self, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
-        """HU added to tissue, broadcastable to (z, y, x): intercept, drift and miscentring of a body at `center_xy`."""
-        z = np.linspace(-0.5, 0.5, grid.size[2]) if grid.size[2] > 1 else np.zeros(1)
-        offset = (self.intercept_hu + self.drift_hu * z).astype(np.float32)[:, None, None]
-        if any(self.off_centre_mm):
-            x, y = (grid.axis(k) - center_xy[k] for k in (0, 1))
-            offset = offset + miscentring_hu(x, y, self.off_centre_mm)
-        return offset
+    def _response(self, hu: np.ndarray, grid: Grid, center_xy: tuple[float, float]) -> np.ndarray:
+        """`HU * (1 + slope_error) + offset` in tissue and bone, HU in air; a new array.
 
-    def response(self, hu: np.ndarray, offset_hu: np.ndarray | float) -> np.ndarray:
-        """`HU * (1 + slope_error) + offset` in tissue and bone, HU in air; a new array."""
+        The offset is that of intercept, drift and miscentring of a body at `center_xy`.
+        """
+        drift = self.drift_hu * (np.linspace(-0.5, 0.5, grid.size[2]) if grid.size[2] > 1 else np.zeros(1))
+        x, y = (grid.axis(k) - center_xy[k] for k in (0, 1))
+        shift = miscentring_hu(x, y, self.off_centre_mm) if any(self.off_centre_mm) else np.float32(0.0)
         out = np.empty_like(hu)
-        offset = np.broadcast_to(np.float32(offset_hu), hu.shape)
         for k, image in enumerate(hu):
             weight = np.clip((image + 1000.0) / (1000.0 + TAPER_HU), 0.0, 1.0)
-            out[k] = image + weight * (np.maximum(image, TAPER_HU) * np.float32(self.slope_error) + offset[k])
+            offset = shift + np.float32(self.intercept_hu + drift[k])
+            out[k] = image + weight * (np.maximum(image, TAPER_HU) * np.float32(self.slope_error) + offset)
         return out
 
     def _with_noise(self, hu: np.ndarray, grid: Grid, uneven: Sequence[Field], rng: np.random.Generator) -> np.ndarray:
