@@ -140,7 +140,8 @@ def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:
     ring, cover = ({k: over_z(v) for k, v in table.items()} for table in (_RING, _COVER))
     strength = {"F": 0.85, "M": 1.1}[sex] * rng.normal(1.0, 0.12)
     cover = strength * _sectors(cover)
-    gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / 24.0) ** 4))
+    width = np.interp(z, [at[4], at[6]], [38.0, 27.0])[:, None]
+    gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / width) ** 4))
     fat = _draw_fat(rng, sex, z, at, over_z(_FAT), visceral)
     fat = _lie_flat(rng, center_y, wall + cover, fat)
     top = rng.uniform(70.0, 118.0)

@@ -69,8 +69,11 @@ def make_person(
     vbmd: float | None,
     turn: np.ndarray | None = None,
     contrast: Contrast = "none",
+    oral_contrast: bool = False,
 ) -> Person:
     """Draw a person. vbmd: CaHA reading of L1 at 120 kV, None for the age curve; turn: rotation of the spine about L1.
+
+    contrast: phase of intravenous medium; oral_contrast: stomach and small bowel hold positive contrast too.
 
     Every subject has a stream of its own, so another voltage or density leaves the anatomy unchanged.
     """
@@ -81,7 +84,7 @@ def make_person(
         spine = spine.turned(turn)
     trunk = make_trunk(rng, sex, spine)
     qualities = draw_qualities(np.random.default_rng(bone), sex, age, vbmd)
-    iodine = draw_iodine(np.random.default_rng(medium), contrast)
+    iodine = draw_iodine(np.random.default_rng(medium), contrast, oral_contrast)
     tissues = make_tissues(np.random.default_rng(soft), age, iodine)
     return Person(spine, trunk, tissues, qualities, (organ_stream, texture_stream), iodine)
 
