@@ -15,7 +15,7 @@ _AXIS = np.array([0.62, -0.58, -0.53])
 def heart_frame(drawing: Drawing) -> Frame:
     """Origin in the middle of the heart; third axis towards the apex."""
     top = drawing.trunk.dome_mm[1]
-    z = top + 30.0
+    z = top + 34.0
     t8 = drawing.spine.body("T8")
     behind = float(t8.frame.origin[1]) - 0.5 * t8.depth - 17.0  # oesophagus and aorta lie between heart and spine
     axis = _AXIS / np.linalg.norm(_AXIS)
@@ -43,7 +43,7 @@ def paint_heart(drawing: Drawing) -> None:
         ((16.0, 6.0, 8.0), (20.0, 19.0, 33.0), tissues.artery),
         ((-20.0, -8.0, 6.0), (15.0, 21.0, 36.0), tissues.right_heart),
         ((-20.0, 10.0, -36.0), (20.0, 22.0, 20.0), tissues.right_heart),
-        ((20.0, 12.0, -38.0), (25.0, 20.0, 17.0), tissues.artery),
+        ((20.0, 14.0, -40.0), (27.0, 24.0, 19.0), tissues.artery),
     ):
         drawing.organ(part(place, half), blood, 2.0, 18.0)
     drawing.organ(part((-2.0, 2.0, -32.0), (2.5, 30.0, 12.0)), tissues.fat, 1.0)

@@ -11,7 +11,7 @@ from VertebralBMDLib.simulation.strokes import Drawing, Rods, evened, grow_tree,
 DIAPHRAGM_MM = 3.0
 # Half width of the mediastinum (mm) by depth behind the bodies' centres (mm).
 _BEHIND = [-110.0, -75.0, -50.0, -28.0, -5.0, 15.0, 40.0]
-_HALF_WIDTH = [6.0, 10.0, 24.0, 30.0, 24.0, 27.0, 36.0]
+_HALF_WIDTH = [5.0, 8.0, 17.0, 24.0, 22.0, 26.0, 36.0]
 GRAVITY_HU = 45.0  # the dependent lung is denser
 
 

@@ -64,21 +64,21 @@ def paint_muscles(drawing: Drawing) -> None:
                 [14.0, 16.0, 16.0, 15.0, 14.0, 13.0, 12.0],
                 [50.0, 48.0, 46.0, 45.0, 46.0, 50.0, 53.0],
                 [10.0, 13.0, 13.0, 12.0, 11.0, 10.0, 9.0],
-                [9.0, 14.0, 16.0, 16.0, 14.0, 12.0, 10.0],
+                [9.0, 13.0, 15.0, 15.0, 13.0, 9.0, 8.0],
                 streaky,
             ),
             (
                 [16.0, 30.0, 38.0, 37.0, 34.0, 32.0, 30.0],
                 [70.0, 56.0, 50.0, 48.0, 49.0, 55.0, 57.0],
                 [6.0, 12.0, 14.0, 15.0, 14.0, 12.0, 10.0],
-                [5.0, 12.0, 15.0, 16.0, 14.0, 11.0, 9.0],
+                [5.0, 11.0, 13.5, 14.0, 12.0, 7.5, 6.5],
                 streaky,
             ),
             (
                 [20.0, 46.0, 60.0, 62.0, 56.0, 48.0, 44.0],
                 [68.0, 58.0, 50.0, 47.0, 48.0, 56.0, 57.0],
                 [4.0, 6.0, 9.0, 13.0, 12.0, 9.0, 7.0],
-                [4.0, 6.0, 9.0, 13.0, 11.0, 8.0, 7.0],
+                [4.0, 6.0, 9.0, 11.0, 9.0, 5.0, 4.5],
                 firm,
             ),
         )
@@ -88,8 +88,8 @@ def paint_muscles(drawing: Drawing) -> None:
             spread = [side * v * s for v in aside]
             size = [np.asarray(h) * s * (0.9 + 0.1 * bulk) for h in (half_x, half_y)]
             septum = along_spine(spine, 0.0, back, behind, *(v + 0.9 for v in size), spread)
-            drawing.organ(septum, mixture((0.35, drawing.tissues.fat), (0.65, drawing.tissues.muscle)), 2.5, 11.0)
-            drawing.organ(along_spine(spine, 0.0, back, behind, *size, spread), fill, 2.5, 11.0)
+            drawing.organ(septum, mixture((0.35, drawing.tissues.fat), (0.65, drawing.tissues.muscle)), 1.8, 11.0)
+            drawing.organ(along_spine(spine, 0.0, back, behind, *size, spread), fill, 1.8, 11.0)
     paint_hip_muscles(drawing)
     paint_crura(drawing, rng)
 
