@@ -49,6 +49,14 @@ def test_off_is_exact():
     assert (volumes[2] - volumes[0]).max() > 50.0
 
 
+def test_oral_contrast_fills_the_gut_and_nothing_else():
+    plain, drunk = (
+        make_tissues(np.random.default_rng(1), 60.0, draw_iodine(np.random.default_rng(2), "portal", oral)) for oral in (False, True)
+    )
+    assert BEAM.hu(drunk.chyme) > BEAM.hu(plain.chyme) + 80.0
+    assert drunk.artery == plain.artery and drunk.gut == plain.gut
+
+
 def test_unknown_phase_is_named():
     with pytest.raises(ValueError, match="contrast must be one of none, arterial, portal"):
         draw_iodine(np.random.default_rng(0), "venous")

@@ -27,7 +27,7 @@ _RING = {
     "side": [76.0, 54.0, 22.0, 15.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
     "front": [12.0, 11.0, 10.0, 9.5, 9.0, 9.5, 9.5, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0],
     # beside the spine the muscles of the back fill the gutter behind the ribs and transverse processes
-    "gutter": [0.0, 5.0, 22.0, 30.0, 30.0, 28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
+    "gutter": [0.0, 5.0, 24.0, 34.0, 35.0, 32.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
 }
 _COVER = {
     "back": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 5.0, 8.0, 12.0, 20.0, 28.0, 34.0, 36.0],
@@ -137,7 +137,8 @@ def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:
     ring, cover = ({k: over_z(v) for k, v in table.items()} for table in (_RING, _COVER))
     strength = {"F": 0.85, "M": 1.1}[sex] * rng.normal(1.0, 0.12)
     cover = strength * _sectors(cover)
-    gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / 24.0) ** 4))
+    width = np.interp(z, [at[4], at[6]], [38.0, 27.0])[:, None]
+    gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / width) ** 4))
     fat = _draw_fat(rng, sex, z, at, over_z(_FAT), visceral)
     fat = _lie_flat(rng, center_y, wall + cover, fat)
     top = rng.uniform(70.0, 118.0)

@@ -66,18 +66,20 @@ class Iodine:
     gut: float = 0.0
     muscle: float = 0.0
     marrow: float = 0.0
+    oral: float = 0.0
 
 
-def draw_iodine(rng: np.random.Generator, phase: Contrast) -> Iodine:
-    """Draw the iodine of one examination; ValueError for an unknown phase."""
+def draw_iodine(rng: np.random.Generator, phase: Contrast, oral: bool = False) -> Iodine:
+    """Draw the iodine of one examination; oral: positive contrast in stomach and small bowel. ValueError for an unknown phase."""
     if phase not in PHASES:
         raise ValueError(f"contrast must be one of {', '.join(PHASES)}, not {phase!r}")
+    drunk = float(rng.uniform(4.0, 11.0)) * oral
     if phase == "none":
-        return Iodine()
+        return Iodine(oral=drunk)
     dose = rng.normal(1.0, 0.1)  # of medium per body size: shared by all tissues
     held = {name: float(max(dose, 0.6) * rng.uniform(*limits)) for name, limits in _RANGES[phase].items()}
     mean, sd = _MARROW_RISE[phase]
-    return Iodine(**held, marrow=marrow_iodine(max(rng.normal(mean, sd), 0.0)))
+    return Iodine(**held, oral=drunk, marrow=marrow_iodine(max(rng.normal(mean, sd), 0.0)))
 
 
 def marrow_iodine(rise_mg_cm3: float) -> float:

@@ -61,6 +61,9 @@ def sternum(drawing: Drawing) -> Tube:
 def paint_cartilage(drawing: Drawing) -> None:
     """From each rib's end in the wall up to the sternum; the false ribs join the seventh."""
     plate = sternum(drawing)
+    front = (np.array([-300.0, -500.0, plate.z[0] - 150.0]), np.array([300.0, float(plate.center_y.max()) + 50.0, plate.z[-1] + 60.0]))
+    if drawing.canvas.grid.window(front) is None:
+        return
     bundles, joins = [], np.linspace(plate.z[-2], plate.z[2], len(_TRUE_RIBS))
     last = {}
     for level, join in zip(_TRUE_RIBS + _FALSE_RIBS, [*joins, *[None] * len(_FALSE_RIBS)]):

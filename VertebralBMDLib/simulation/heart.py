@@ -15,12 +15,13 @@ _AXIS = np.array([0.62, -0.58, -0.53])
 def heart_frame(drawing: Drawing) -> Frame:
     """Origin in the middle of the heart; third axis towards the apex."""
     top = drawing.trunk.dome_mm[1]
-    z = top + 30.0
-    center, _, half_y = (float(v) for v in drawing.trunk.ellipse(np.array(z)))
+    z = top + 34.0
+    t8 = drawing.spine.landmark("T8")
+    behind = float(t8.frame.origin[1]) - 0.5 * t8.depth - 17.0  # oesophagus and aorta lie between heart and spine
     axis = _AXIS / np.linalg.norm(_AXIS)
     right = np.cross([0.0, 0.0, 1.0], axis)
     right /= np.linalg.norm(right)
-    return Frame(np.array([18.0, center - 0.36 * half_y, z]), np.column_stack([right, np.cross(axis, right), axis]))
+    return Frame(np.array([18.0, behind - 50.0 * drawing.spine.size, z]), np.column_stack([right, np.cross(axis, right), axis]))
 
 
 def paint_heart(drawing: Drawing) -> None:
@@ -42,7 +43,7 @@ def paint_heart(drawing: Drawing) -> None:
         ((16.0, 6.0, 8.0), (20.0, 19.0, 33.0), tissues.artery),
         ((-20.0, -8.0, 6.0), (15.0, 21.0, 36.0), tissues.right_heart),
         ((-20.0, 10.0, -36.0), (20.0, 22.0, 20.0), tissues.right_heart),
-        ((20.0, 12.0, -38.0), (25.0, 20.0, 17.0), tissues.artery),
+        ((20.0, 14.0, -40.0), (27.0, 24.0, 19.0), tissues.artery),
     ):
         drawing.organ(part(place, half), blood, 2.0, 18.0)
     drawing.organ(part((-2.0, 2.0, -32.0), (2.5, 30.0, 12.0)), tissues.fat, 1.0)
@@ -94,7 +95,7 @@ def paint_oesophagus(drawing: Drawing) -> None:
     """From the neck in front of the spine, left of the midline at the hiatus, into the stomach; some air in it."""
     tissues, spine = drawing.tissues, drawing.spine
     points = []
-    for level, aside, ahead in (("T1", 3.0, 11.0), ("T4", 3.0, 11.0), ("T7", 2.0, 13.0), ("T9", 6.0, 18.0), ("T10", 14.0, 30.0)):
+    for level, aside, ahead in (("T1", 3.0, 8.5), ("T4", 3.0, 8.5), ("T7", 2.0, 10.0), ("T9", 6.0, 14.0), ("T10", 14.0, 30.0)):
         body = spine.landmark(level)
         points.append(body.frame.to_world([aside, -0.5 * body.depth - ahead, 0.0]))
     tube = Rods.along(points, 7.0)
@@ -108,6 +109,6 @@ def paint_oesophagus(drawing: Drawing) -> None:
 
 def paint_mediastinum(drawing: Drawing) -> None:
     """Everything between the lungs."""
+    paint_oesophagus(drawing)
     paint_heart(drawing)
     paint_great_vessels(drawing)
-    paint_oesophagus(drawing)

@@ -11,7 +11,7 @@ from VertebralBMDLib.simulation.strokes import Drawing, Rods, evened, grow_tree,
 DIAPHRAGM_MM = 3.0
 # Half width of the mediastinum (mm) by depth behind the bodies' centres (mm).
 _BEHIND = [-110.0, -75.0, -50.0, -28.0, -5.0, 15.0, 40.0]
-_HALF_WIDTH = [6.0, 10.0, 24.0, 30.0, 24.0, 27.0, 36.0]
+_HALF_WIDTH = [5.0, 8.0, 17.0, 24.0, 22.0, 26.0, 36.0]
 GRAVITY_HU = 45.0  # the dependent lung is denser
 
 
@@ -61,7 +61,7 @@ def paint_lung_vessels(drawing: Drawing) -> None:
                 roots.append([side * 33.0, front - 18.0, hilum_z + 25.0 * np.sin(t)])
     tree = grow_tree(rng, np.array(roots), np.array(directions), 4.2, 0.2 * half_x, 6, 0.42)
     paint_rods(drawing, _within_lung(drawing, tree), tissues.right_heart)
-    carina = np.array([2.0, front - 22.0, hilum_z + 26.0])
+    carina = np.array([2.0, front - 25.0, hilum_z + 26.0])
     paint_airways(drawing, carina)
 
 
@@ -76,12 +76,21 @@ def _within_lung(drawing: Drawing, tree: Rods) -> Rods:
 
 def paint_airways(drawing: Drawing, carina: np.ndarray) -> None:
     """Trachea down to the carina, main and lobar bronchi: a wall around air."""
-    top = carina + [0.0, -4.0, 110.0]
+    trachea = [carina]
+    for level in ("T4", "T3", "T2", "T1"):
+        body = drawing.spine.body(level)
+        trachea.append(np.array([1.0, body.frame.origin[1] - 0.5 * body.depth - 27.0, body.frame.origin[2]]))
+    trachea.append(trachea[-1] + [0.0, 2.0, 50.0])
     right = [carina, carina + [-22.0, 4.0, -22.0], carina + [-34.0, 8.0, -48.0], carina + [-46.0, 22.0, -72.0]]
     left = [carina, carina + [26.0, 5.0, -20.0], carina + [44.0, 12.0, -34.0], carina + [54.0, 26.0, -62.0]]
     upper = [Rods.along([p[1], p[1] + [s * 26.0, -6.0, 18.0]], [5.0, 3.0]) for p, s in ((right, -1.0), (left, 1.0))]
     tubes = Rods.joined(
-        [Rods.along([top, carina], 8.5), Rods.along(right, [7.5, 6.5, 4.5, 2.5]), Rods.along(left, [7.0, 6.0, 4.5, 2.5]), *upper]
+        [
+            Rods.along([p for p in trachea if p[2] >= carina[2]], 8.5),
+            Rods.along(right, [7.5, 6.5, 4.5, 2.5]),
+            Rods.along(left, [7.0, 6.0, 4.5, 2.5]),
+            *upper,
+        ]
     )
     paint_rods(drawing, tubes, drawing.tissues.cartilage, 1.4)
     paint_rods(drawing, tubes, AIR)

@@ -54,30 +54,31 @@ def paint_muscles(drawing: Drawing) -> None:
             0.0,
             lumbar,
             [-24.0, -3.0, 2.0, 2.0, 3.0],
-            np.array([15.0, 20.0 * s, 17.0 * s, 7.0, 3.0]) * bulk,
+            np.array([15.0, 20.0 * s, 17.0 * s, 8.0, 3.5]) * bulk,
             np.array([16.0, 25.0 * s, 21.0 * s, 10.0, 4.0]) * bulk,
-            [side * v * s for v in (66.0, 45.0, 38.0, 27.0, 23.0)],
+            [side * v * s for v in (64.0, 43.0, 34.0, 24.0, 22.0)],
         )
+        # multifidus, longissimus, iliocostalis: beside the midline, behind the bodies' centres, half width, half depth
         columns = (
             (
-                [14.0, 17.0, 17.0, 16.0, 14.0, 13.0, 12.0],
-                [47.0, 47.0, 44.0, 42.0, 43.0, 50.0, 53.0],
-                [10.0, 14.0, 14.0, 13.0, 12.0, 11.0, 10.0],
-                [9.0, 15.0, 18.0, 18.0, 16.0, 14.0, 12.0],
+                [14.0, 16.0, 16.0, 15.0, 14.0, 13.0, 12.0],
+                [50.0, 48.0, 46.0, 45.0, 46.0, 50.0, 53.0],
+                [10.0, 13.0, 13.0, 12.0, 11.0, 10.0, 9.0],
+                [9.0, 13.0, 15.0, 15.0, 13.0, 9.0, 8.0],
                 streaky,
             ),
             (
-                [16.0, 30.0, 40.0, 39.0, 36.0, 34.0, 32.0],
-                [72.0, 56.0, 46.0, 43.0, 47.0, 55.0, 57.0],
-                [6.0, 12.0, 15.0, 17.0, 16.0, 13.0, 11.0],
-                [5.0, 12.0, 18.0, 20.0, 18.0, 15.0, 12.0],
+                [16.0, 30.0, 38.0, 37.0, 34.0, 32.0, 30.0],
+                [70.0, 56.0, 50.0, 48.0, 49.0, 55.0, 57.0],
+                [6.0, 12.0, 14.0, 15.0, 14.0, 12.0, 10.0],
+                [5.0, 11.0, 13.5, 14.0, 12.0, 7.5, 6.5],
                 streaky,
             ),
             (
-                [20.0, 48.0, 64.0, 66.0, 58.0, 48.0, 44.0],
-                [70.0, 58.0, 46.0, 41.0, 47.0, 56.0, 57.0],
+                [20.0, 46.0, 60.0, 62.0, 56.0, 48.0, 44.0],
+                [68.0, 58.0, 50.0, 47.0, 48.0, 56.0, 57.0],
                 [4.0, 6.0, 9.0, 13.0, 12.0, 9.0, 7.0],
-                [4.0, 6.0, 10.0, 16.0, 14.0, 10.0, 8.0],
+                [4.0, 6.0, 9.0, 11.0, 9.0, 5.0, 4.5],
                 firm,
             ),
         )
@@ -86,7 +87,9 @@ def paint_muscles(drawing: Drawing) -> None:
         for aside, behind, half_x, half_y, fill in columns:
             spread = [side * v * s for v in aside]
             size = [np.asarray(h) * s * (0.9 + 0.1 * bulk) for h in (half_x, half_y)]
-            drawing.organ(along_spine(spine, 0.0, back, behind, *size, spread), fill, 1.2, 14.0)
+            septum = along_spine(spine, 0.0, back, behind, *(v + 0.9 for v in size), spread)
+            drawing.organ(septum, mixture((0.35, drawing.tissues.fat), (0.65, drawing.tissues.muscle)), 1.8, 11.0)
+            drawing.organ(along_spine(spine, 0.0, back, behind, *size, spread), fill, 1.8, 11.0)
     paint_hip_muscles(drawing)
     paint_crura(drawing, rng)
 
@@ -106,15 +109,14 @@ def paint_hip_muscles(drawing: Drawing) -> None:
 def paint_crura(drawing: Drawing, rng: np.random.Generator) -> None:
     """Two straps in front of L1-L3 that pass beside the aorta up to the hiatus at T11; the right is the longer."""
     spine = drawing.spine
-    thick = rng.uniform(2.6, 4.5)
-    for side, last in ((-1.0, "L3"), (1.0, "L2")):
-        levels = ("T10", "T11", "T12", "L1", last)
-        ahead = [26.0, 20.0, 12.0, 7.0, 2.0]
+    thick = rng.uniform(3.2, 5.5)
+    for side, levels in ((-1.0, ("T11", "T12", "L1", "L2", "L3")), (1.0, ("T11", "T12", "L1", "L2"))):
+        ahead = [19.0, 12.0, 6.0, 4.0, 2.0]
         aside = np.array([24.0, 22.0, 19.0, 15.0, 9.0]) + (8.0 if side > 0 else 0.0) * np.array([1.0, 1.0, 0.8, 0.5, 0.0])
         bodies = [spine.landmark(name) for name in levels]
         points = [b.frame.to_world([side * a, -0.5 * b.depth - f, 0.0]) for b, a, f in zip(bodies, aside, ahead)]
         straps = [
-            Rods.along(np.array(points) + [side * d * 1.5, d * 3.2, 0.0], np.array([1.0, 1.0, 1.0, 0.9, 0.6]) * thick)
+            Rods.along(np.array(points) + [side * d * 1.5, d * 3.2, 0.0], np.array([1.0, 1.0, 1.0, 0.9, 0.6])[: len(points)] * thick)
             for d in (-1.0, 0.0, 1.0, 2.0)
         ]
         paint_rods(drawing, Rods.joined(straps), drawing.tissues.muscle)

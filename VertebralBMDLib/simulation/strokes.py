@@ -71,9 +71,11 @@ class Drawing:
     def organ(self, solid: Solid, fill: Fill, bump_mm: float = 0.0, grain_mm: float = 30.0) -> None:
         """Draw a solid whose surface is displaced by about `bump_mm` (SD) on a scale of `grain_mm`."""
         low, high = solid.bounds
-        for window in self.slabs((low - 2.0 * bump_mm, high + 2.0 * bump_mm)):
+        for window in self.slabs((low - 3.0 * bump_mm, high + 3.0 * bump_mm)):
             points = self.canvas.grid.points(window)
             distance = solid.distance(*points)
+            if distance.min() > 5.0 * bump_mm + self.canvas.grid.footprint_mm:
+                continue
             if bump_mm:
                 distance = distance + np.float32(bump_mm) * self.noise(points, grain_mm)
             self.lay(window, points, distance, fill)

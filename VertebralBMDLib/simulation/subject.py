@@ -41,6 +41,7 @@ class PatientSpec:
     vbmd: float | None = None
     findings: Findings = Findings()
     contrast: Contrast = "none"
+    oral_contrast: bool = False
     levels: tuple[str, str] = ("T9", "S1")
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 2.5)
     size: tuple[int, int] | None = None
@@ -115,7 +116,7 @@ class Streams:
 def make_subject(spec: PatientSpec, turn: np.ndarray | None = None) -> Subject:
     """The subject of an examination; turn: rotation of the spine about L1."""
     streams = Streams.of(spec.seed)
-    person = make_person(streams.person, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, turn)
+    person = make_person(streams.person, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, spec.oral_contrast, turn)
     phantom = load_phantom(spec.phantom) if spec.phantom else None
     mounting = spec.mounting
     if phantom is not None and mounting is None:

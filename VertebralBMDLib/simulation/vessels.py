@@ -58,9 +58,8 @@ def paint_vessels(drawing: Drawing) -> None:
 def great_vessels(spine: Spine, rng: np.random.Generator) -> tuple[Tube, Tube]:
     """(aorta from T6 to its fork at L4, inferior vena cava from L4/5 to the heart)."""
     s = spine.size
-    depth = 0.5 * spine.landmark("L1").depth
+    d_l4, d_l1, d_t10 = (0.5 * spine.landmark(name).depth for name in ("L4", "L1", "T10"))
     z_l4, z_t10, z_t6 = (float(spine.landmark(name).frame.origin[2]) for name in ("L4", "T10", "T6"))
-    front = -(depth + 12.0)
     wide = s * rng.normal(1.0, 0.09)
     wander = rng.normal(0.0, 2.5, 4)
     half = np.array([8.5, 9.5, 11.5, 12.0]) * wide
@@ -68,7 +67,7 @@ def great_vessels(spine: Spine, rng: np.random.Generator) -> tuple[Tube, Tube]:
         spine,
         0.0,
         [z_l4, 0.0, z_t10, z_t6],
-        [front - 2.0, front, -depth - 3.0, -depth - 2.0],
+        [-d_l4 - half[0], -d_l1 - half[1], -d_t10 - 3.0, -d_t10 - 1.0],
         half,
         half,
         spread=list([6.0, 8.0, 17.0, 24.0] + wander),
@@ -78,7 +77,7 @@ def great_vessels(spine: Spine, rng: np.random.Generator) -> tuple[Tube, Tube]:
         spine,
         0.0,
         [z_l4 - 12.0, -20.0, 50.0, 105.0],
-        [front + 3.0, front + 2.0, front - 12.0, front - 32.0],
+        [-d_l4 - 9.0 * flat, -d_l1 - 10.0 * flat - 1.0, -d_l1 - 24.0, -d_l1 - 44.0],
         [12.0, 12.0, 13.5, 14.0],
         [9.0 * flat, 10.0 * flat, 12.0 * flat, 13.0],
         spread=[-15.0, -20.0, -25.0, -28.0],

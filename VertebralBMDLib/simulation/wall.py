@@ -25,8 +25,8 @@ def paint_fat(drawing: Drawing) -> None:
     fat, muscle = drawing.hu(tissues.fat), drawing.hu(tissues.muscle)
     for start in range(0, grid.size[2], SLAB):
         z = z_all[start : start + SLAB]
-        strands = sheets(drawing.field.at(x, y, z, 9.0), 0.08)
-        drawing.canvas.hu[start : start + SLAB] = fat + np.float32(0.15) * strands * (muscle - fat)
+        strands = sheets(drawing.field.at(x, y, z, 9.0), 0.10) + sheets(drawing.field.at(x, y, z, 4.0), 0.07)
+        drawing.canvas.hu[start : start + SLAB] = fat + np.float32(0.22) * strands * (muscle - fat)
 
 
 def paint_wall(drawing: Drawing) -> None:
@@ -62,7 +62,7 @@ def _planes(outside: np.ndarray, ring: np.ndarray, cover: np.ndarray, coarse: np
     flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0)
     lines = flank * sum(_line((depth - np.float32(at)) * ring, 1.7) for at in _LAYER_LINES)
     lines += _line(outside - np.float32(0.5), 1.6) * (cover > 3.0) + _line(outside - np.float32(0.55) * cover, 1.8) * (cover > 7.0)
-    return np.minimum(1.6 * lines * (coarse > -0.6) + 0.8 * sheets(coarse, 0.15), 1.0)
+    return np.minimum(1.5 * lines * np.clip(0.7 + 0.5 * coarse, 0.2, 1.0) + 0.55 * sheets(coarse, 0.15), 1.0)
 
 
 def paint_grain(drawing: Drawing) -> None:
