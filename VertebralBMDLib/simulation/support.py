@@ -234,7 +234,8 @@ def _fill_gap(canvas: Canvas, placed: PlacedPhantom, back: Back, material: Compo
         outside = np.maximum(-above, above - pillow)
         outside = np.maximum(outside, np.maximum(placed.ends_mm[0] - w, w - placed.ends_mm[1]))
         # a little into the skin: fill_air leaves what is not air
-        outside = np.maximum(outside, back.at(x, z).astype(np.float32) - 4.0 - y)
+        skin = back.at(x, z).astype(np.float32)
+        outside = np.maximum(outside, skin - 4.0 - y)
         # and nothing beside the body, where there is no skin to hold it
-        share = canvas.slice_mean(coverage(outside, canvas.grid.footprint_mm) * (back.at(x, z) > -1e3))
+        share = canvas.slice_mean(coverage(outside, canvas.grid.footprint_mm) * (skin > -1e3))
         fill_air(canvas.hu[part], share, canvas.beam.hu(material))
