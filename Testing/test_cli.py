@@ -229,7 +229,10 @@ def test_simulate_writes_a_patient_with_its_truth(tmp_path, capsys):
     )
     assert capsys.readouterr().out.strip() == str(tmp_path / "p 1" / "scan.nii.gz")
     truth = json.loads((tmp_path / "p 1" / "truth.json").read_text(encoding="utf-8"))
-    assert truth["levels"]["L1"]["qct_equivalent_at_120_kvp_mg_cm3_CaHA"] == pytest.approx(88.0) and truth["phantom"]["name"] == "b-mas200"
+    assert (
+        truth["levels"]["L1"]["roi"]["qct_equivalent_120_kvp_mg_cm3"]["CaHA"] == pytest.approx(88.0, abs=0.1)
+        and truth["phantom"]["name"] == "b-mas200"
+    )
     scan, bodies = (sitk.ReadImage(str(tmp_path / "p 1" / name)) for name in ("scan.nii.gz", "truth-bodies.nii.gz"))
     assert scan.GetSize() == bodies.GetSize()
 

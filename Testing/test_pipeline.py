@@ -31,7 +31,7 @@ def values(measurement):
 
 
 def truth_of(patient, level):
-    return patient.truth["levels"][level]["qct_equivalent_vbmd_mg_cm3"]["CaHA"]
+    return patient.truth["levels"][level]["roi"]["qct_equivalent_mg_cm3"]["CaHA"]
 
 
 def not_measured(scan, settings):
@@ -355,7 +355,7 @@ def test_the_network_is_silent_beside_a_phantom_of_another_material():
     assert result.calibration.material == "K2HPO4" and Code.NETWORK_OTHER_MATERIAL in result.assessment.flags
     for each in result.measured:
         assert each.vbmd_network_mg_cm3 is None and each.low_bone_mass_probability is None
-        truth = patient.truth["levels"][each.vertebra.level]["qct_equivalent_vbmd_mg_cm3"]["K2HPO4"]
+        truth = patient.truth["levels"][each.vertebra.level]["roi"]["qct_equivalent_mg_cm3"]["K2HPO4"]
         assert each.density.vbmd_roi_mg_cm3 == pytest.approx(truth, abs=5.0)
     assert "density" not in [model.name for model in result.models]
 

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib.network.density import CROP_SIZE, SPACING_MM, low_bone_mass_probability, read_density
-from VertebralBMDLib.simulation.crops import simulate_crop
+from VertebralBMDLib.simulation.crops import draw_crop
 
 #: Far from the seeds of training and of its evaluation.
 _SEED, _COUNT = 987_654_321, 60
@@ -17,12 +17,12 @@ def unseen():
     rng = np.random.default_rng(_SEED)
     images, truth = [], []
     for _ in range(_COUNT):
-        hu, facts = simulate_crop(rng, (CROP_SIZE,) * 3, SPACING_MM)
-        image = sitk.GetImageFromArray(hu)
+        crop = draw_crop(rng, (CROP_SIZE,) * 3, SPACING_MM)
+        image = sitk.GetImageFromArray(crop.hu)
         image.SetSpacing((SPACING_MM,) * 3)
         image.SetOrigin((-40.0, 25.0, 812.0))
         images.append(image)
-        truth.append(facts["vbmd_mg_cm3"])
+        truth.append(crop.vbmd_mg_cm3)
     return images, np.array(truth)
 
 

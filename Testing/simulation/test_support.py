@@ -8,6 +8,7 @@ from VertebralBMDLib.simulation.beam import reference_beam
 from VertebralBMDLib.simulation.couch import CUSHION, FOAM, Couch, draw_couch, paint_couch
 from VertebralBMDLib.simulation.materials import WATER, tissue
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
+from VertebralBMDLib.simulation.person import draw_outside, draw_person, make_person
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Ellipsoid, Grid, Tube, paint
 from VertebralBMDLib.simulation.support import Back, Mounting, draw_mounting, lay
 
@@ -49,6 +50,14 @@ def test_nothing_lies_in_anything_else(body, name):
         lower = support.placed.surface(False)
         if support.mounting.place != "couch":
             assert (lower[:, 1] <= support.couch_y - support.couch.rise(lower[:, 0])).all()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_outside_lies_as_the_whole_person_does(seed):
+    person = make_person(np.random.SeedSequence(seed), "FM"[seed % 2], 60.0, None)
+    outside, whole = (Back.of(lambda canvas, draw=draw: draw(canvas, person)) for draw in (draw_outside, draw_person))
+    x, z = (c.ravel() for c in np.meshgrid(np.linspace(-120.0, 120.0, 25), np.linspace(-150.0, 150.0, 11)))
+    assert np.abs(outside.at(x, z) - whole.at(x, z)).max() < 1.0  # the slab stays 2 mm away
 
 
 def test_the_back_is_seen_to_half_a_millimetre():

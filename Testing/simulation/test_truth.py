@@ -10,7 +10,8 @@ import pytest
 from VertebralBMDLib.simulation.beam import reference_beam
 from VertebralBMDLib.simulation.findings import FINDING_LABELS, Findings, Fracture, Hardware, Lesion
 from VertebralBMDLib.simulation.materials import MINERALS
-from VertebralBMDLib.simulation.person import draw_bones, draw_qualities, make_person
+from VertebralBMDLib.simulation.person import draw_bones, make_person
+from VertebralBMDLib.simulation.population import draw_qualities
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.trabecular import paint_body
 from VertebralBMDLib.simulation.truth import body_truth, column_truth

@@ -103,8 +103,9 @@ def _physics(rng: np.random.Generator) -> dict[str, float]:
     """What every real scan has beyond an ideal one."""
     return dict(
         beam_hardening=float(rng.uniform(0.1, 0.5)),
-        scatter=float(rng.uniform(0.0, 0.05)),
+        scatter=float(rng.uniform(0.0, 0.02)),
         off_centre_mm=(float(rng.normal(0.0, 8.0)), float(rng.normal(0.0, 15.0))),
+        metal=0.6,
         drift_hu=float(rng.normal(0.0, 1.0)),
         motion_mm=float(rng.exponential(0.4)),
     )

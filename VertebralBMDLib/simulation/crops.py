@@ -10,7 +10,7 @@ import numpy as np
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.simulation.findings import Findings
 from VertebralBMDLib.simulation.patient import ideal_line
-from VertebralBMDLib.simulation.scanner import PHYSICS, Scanner
+from VertebralBMDLib.simulation.scanner import Scanner
 from VertebralBMDLib.simulation.shapes import Canvas
 from VertebralBMDLib.simulation.spine import rotation
 from VertebralBMDLib.simulation.subject import PatientSpec, Streams, make_subject
@@ -26,6 +26,11 @@ class SimulatedCrop:
     roi: np.ndarray
     truth: dict
 
+    @property
+    def vbmd_mg_cm3(self) -> float:
+        """What an ideally calibrated 120 kV scan reads in the ROI, as CaHA."""
+        return self.truth["roi"]["qct_equivalent_120_kvp_mg_cm3"]["CaHA"]
+
 
 @dataclass(frozen=True)
 class CropRanges:
@@ -38,6 +43,8 @@ class CropRanges:
     noise_hu: tuple[float, float] = (3.0, 40.0)
     slope_sd: float = 0.05
     intercept_sd_hu: float = 5.0
+    beam_hardening: tuple[float, float] = (0.0, 0.5)
+    scatter: tuple[float, float] = (0.0, 0.02)
     age: tuple[float, float] = (30.0, 85.0)
     degeneration: tuple[float, float] = (0.0, 0.8)
     shift_mm: float = 5.0
@@ -69,7 +76,7 @@ def crop_of(
     person = subject.person
     center = person.spine.body(level).frame.origin + shift_mm
     origin = center - 0.5 * spacing_mm * (np.array(shape[::-1]) - 1)
-    scanner = replace(spec.scanner, thickness_mm=None)
+    scanner = replace(spec.scanner, thickness_mm=spec.scanner.thickness_mm and None)  # 0 stays off
     grid = scanner.grid(origin, (spacing_mm,) * 3, shape[::-1])
     at = person.spine.index(level)
     near = person.spine.levels[max(at - 2, 0) : at + 3]
@@ -100,7 +107,8 @@ def draw_crop(
         noise_hu=float(rng.uniform(*ranges.noise_hu)),
         slope_error=float(np.clip(rng.normal(0.0, ranges.slope_sd), -0.3, 0.3)),
         intercept_hu=float(np.clip(rng.normal(0.0, ranges.intercept_sd_hu), -100.0, 100.0)),
-        **PHYSICS,
+        beam_hardening=float(rng.uniform(*ranges.beam_hardening)),
+        scatter=float(rng.uniform(*ranges.scatter)),
     )
     spec = PatientSpec(
         int(rng.integers(2**31)),

@@ -107,19 +107,29 @@ def make_person(
     return Person(spine, trunk, tissues, qualities, findings, iodine, organs, texture)
 
 
+def _drawing(canvas: Canvas, person: Person) -> Drawing:
+    return Drawing(canvas, person.spine, person.trunk, person.tissues, person.soft, SmoothField.make(stream(person.soft, 0)))
+
+
 def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] | None = None) -> None:
     """Paint the person from the inside out; only the named levels get bone (None: all)."""
-    drawing = Drawing(canvas, person.spine, person.trunk, person.tissues, person.soft, SmoothField.make(stream(person.soft, 0)))
+    drawing = _drawing(canvas, person)
     for paint in _SOFT_TISSUE:
         paint(drawing)
     first = person.quality("L1")
-    _draw_bones(canvas, person, person.spine.levels if levels is None else levels)
+    draw_bones(canvas, person, person.spine.levels if levels is None else levels)
     paint_girdle(drawing, first.mineral, first.fat_fraction)
-    paint_hardware(canvas, person.spine, person.findings)
 
 
-def _draw_bones(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
-    """Skeleton, worn discs, and bodies with their lesions."""
+def draw_outside(canvas: Canvas, person: Person) -> None:
+    """Paint only what the skin is around: enough to see how the person lies."""
+    drawing = _drawing(canvas, person)
+    paint_wall(drawing)
+    paint_girdle(drawing, 0.0, 0.5)
+
+
+def draw_bones(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
+    """Skeleton, worn discs, bodies with their lesions, and metal over all."""
     spine, first = person.spine, person.quality("L1")
     blobs = {level: person.blobs(level) for level in levels}
     paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction, blobs)
@@ -138,3 +148,4 @@ def _draw_bones(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
             blobs[level],
             person.iodine.marrow,
         )
+    paint_hardware(canvas, spine, person.findings)

@@ -13,7 +13,7 @@ from VertebralBMDLib.simulation.contrast import Contrast
 from VertebralBMDLib.simulation.couch import Couch
 from VertebralBMDLib.simulation.dicom import Examination
 from VertebralBMDLib.simulation.findings import Findings
-from VertebralBMDLib.simulation.person import Person, draw_person, make_person
+from VertebralBMDLib.simulation.person import Person, draw_outside, draw_person, make_person
 from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.spine import LEVELS, Sex
@@ -21,6 +21,7 @@ from VertebralBMDLib.simulation.support import Back, Mounting, Support, lay, pla
 
 BOTTOMS = (*LEVELS[LEVELS.index("T10") :], "S1", "S2", "S3")
 TOPS = LEVELS[: LEVELS.index("L1") + 1]
+_ORDER = (*LEVELS, "S1", "S2", "S3")
 SPARE_MM = 5.0  # of the field above and below the levels asked for
 BELOW_BACK_MM = 80.0  # of the field, for phantom and couch
 
@@ -66,7 +67,7 @@ class PatientSpec:
             raise ValueError(f"spacing_mm must be within 0.3-6 mm, not {self.spacing_mm}")
         if self.size is not None and not all(1 <= n <= 2048 for n in self.size):
             raise ValueError(f"size must be within 1-2048 pixels, not {self.size}")
-        if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS or self.levels[0] == self.levels[1]:
+        if self.levels[0] not in TOPS or self.levels[1] not in BOTTOMS or _ORDER.index(self.levels[0]) > _ORDER.index(self.levels[1]):
             raise ValueError(f"levels must run from one of {', '.join(TOPS)} down to one of {', '.join(BOTTOMS)}, not {self.levels}")
 
     @property
@@ -121,7 +122,7 @@ def make_subject(spec: PatientSpec, turn: np.ndarray | None = None) -> Subject:
     mounting = spec.mounting
     if phantom is not None and mounting is None:
         mounting = plain_mounting(np.random.default_rng(streams.table), phantom)
-    return Subject(person, lay(spec.couch, Back.of(person.trunk), phantom, mounting), phantom)
+    return Subject(person, lay(spec.couch, Back.of(lambda canvas: draw_outside(canvas, person)), phantom, mounting), phantom)
 
 
 def field_of_view(spec: PatientSpec, subject: Subject) -> Grid:

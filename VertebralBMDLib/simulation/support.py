@@ -6,6 +6,7 @@ the field of view. LPS mm in the frame of the person (L1 centre at 0).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -13,11 +14,11 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from VertebralBMDLib.calibration.catalogue import Phantom
-from VertebralBMDLib.simulation.body import Trunk
+from VertebralBMDLib.simulation.beam import reference_beam
 from VertebralBMDLib.simulation.couch import CUSHION_LEFT, Couch, fill_air, paint_couch
 from VertebralBMDLib.simulation.materials import AIR, Composition
 from VertebralBMDLib.simulation.phantom import PlacedPhantom, paint_phantom, phantom_body
-from VertebralBMDLib.simulation.shapes import Canvas, Frame, coverage
+from VertebralBMDLib.simulation.shapes import Canvas, Frame, Grid, coverage
 from VertebralBMDLib.simulation.spine import rotation
 
 Place = Literal["slab", "pad", "couch"]
@@ -28,6 +29,7 @@ FILLING_MM = 40.0  # greatest thickness of what is put into the gap
 BUILT_IN_MM = (-500.0, 500.0)
 PAD_CURVE = 0.5  # of the couch's curvature that a flexible pad takes on: it is filled with rods
 SHEET_MM = 1.5  # gown and sheet under the back
+SKIN_HU = -500.0
 ALONE = "esp"  # an abdomen of its own, never under a patient
 
 
@@ -116,24 +118,23 @@ class Back:
     y: np.ndarray
 
     @classmethod
-    def of(cls, trunk: Trunk) -> Back:
-        """The hindmost skin of a trunk."""
-        x = np.arange(-320.0, 321.0, 5.0)
-        outline_x, outline_y = trunk.skin_outline(-np.inf, np.inf)
-        behind = outline_y >= trunk.center_y[:, None]
-        y = [np.interp(x, *_ascending(px[k], py[k]), left=-np.inf, right=-np.inf) for px, py, k in zip(outline_x, outline_y, behind)]
-        return cls(x, trunk.z, np.array(y).T)
+    def of(cls, draw: Callable[[Canvas], None]) -> Back:
+        """Look at what `draw` puts on any canvas: the last skin before the air behind."""
+        grid = Grid((-320.0, -60.0, -300.0), (8.0, 3.0, 20.0), (81, 100, 30))
+        canvas = Canvas(grid, reference_beam(120))
+        draw(canvas)
+        solid = canvas.hu > SKIN_HU
+        last = grid.size[1] - 1 - np.argmax(solid[:, ::-1], axis=1)
+        inner, outer = (np.take_along_axis(canvas.hu, np.minimum(last + k, grid.size[1] - 1)[:, None], axis=1)[:, 0] for k in (0, 1))
+        part = np.clip((inner - SKIN_HU) / np.maximum(inner - outer, 1.0), 0.0, 1.0)
+        skin = np.where(solid.any(axis=1), grid.axis(1)[last] + grid.spacing_mm[1] * part, -np.inf)
+        return cls(grid.axis(0), grid.axis(2), skin.T)
 
     def at(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """y of the skin at points of broadcastable x and z; the ends continue."""
         finite = np.where(np.isfinite(self.y), self.y, -1e4)
         x, z = np.broadcast_arrays(np.clip(x, self.x[0], self.x[-1]), np.clip(z, self.z[0], self.z[-1]))
         return RegularGridInterpolator((self.x, self.z), finite)(np.stack([x, z], axis=-1))
-
-
-def _ascending(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(x)
-    return x[order], y[order]
 
 
 @dataclass(frozen=True)

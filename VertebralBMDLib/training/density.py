@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage, stats
 
 from ..network.density import CROP_SIZE, SPACING_MM
-from ..simulation.crops import simulate_crop
+from ..simulation.crops import draw_crop
 
 #: Simulated crops are larger than what the network reads, so that each can be read at many places.
 _MARGIN = 3
@@ -38,12 +38,12 @@ def simulated_crops(count: int, seed: int, cache: Path) -> tuple[np.ndarray, np.
 
 def _simulate_chunk(seed: int, count: int, path: Path) -> None:
     rng = np.random.default_rng(seed)
-    drawn = [simulate_crop(rng, (CROP_SIZE + 2 * _MARGIN,) * 3, SPACING_MM) for _ in range(count)]
+    drawn = [draw_crop(rng, (CROP_SIZE + 2 * _MARGIN,) * 3, SPACING_MM) for _ in range(count)]
     temporary = path.with_suffix(".part.npz")
     np.savez(
         temporary,
-        hu=np.stack([hu for hu, _truth in drawn]).astype(np.int16),
-        vbmd=np.array([truth["vbmd_mg_cm3"] for _hu, truth in drawn], dtype=np.float32),
+        hu=np.stack([crop.hu for crop in drawn]).astype(np.int16),
+        vbmd=np.array([crop.vbmd_mg_cm3 for crop in drawn], dtype=np.float32),
     )
     temporary.replace(path)
 
