@@ -191,7 +191,7 @@ def draw_findings(rng: np.random.Generator, sex: str, age: float, vbmd: float, p
     levels = levels_of(variant)
     curve = rng.normal(0.0, 12.0 if rng.uniform() < 0.08 else 3.5)
     lesions = list(_draw_islands(rng, levels))
-    # 2-4 % at 50 rising to about 20-25 % at 80, doubled for every 30 mg/cm3 below 110 (low confidence)
+    # 2-4 % at 50 rising to about 20-25 % at 80, doubled for every 45 mg/cm3 below 110 (low confidence)
     rate = 0.03 * np.exp(0.055 * (age - 50.0)) * 2.0 ** ((110.0 - vbmd) / 45.0)
     count = int(rng.poisson(min(rate, 1.5)))
     if population == "metastatic":

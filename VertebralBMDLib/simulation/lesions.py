@@ -78,7 +78,7 @@ def blobs_of(findings: Findings, level: str, body: BodyShape, fat_fraction: floa
         island = lesion.kind == "island"
         axes = lesion.radius_mm * np.exp(rng.normal(0.0, 0.12, 3))
         outline = Waves.make(rng, 1.1 * lesion.radius_mm, 3.0 * lesion.radius_mm, 7)
-        patches = Waves.make(rng, 5.0, 14.0, 7)
+        patches = Waves.make(rng, 5.0, 16.0, 16)
         sclerotic = bone(lesion.mineral_mg_cm3, 0.3 * fat_fraction)
         remains = mixture((1.0, TUMOUR), (1.0, {"CaHA": lesion.mineral_mg_cm3 / 1000.0}))
         blobs.append(
