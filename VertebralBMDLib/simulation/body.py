@@ -7,6 +7,7 @@ Dimensions are adult means of low confidence, checked by eye against CT.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,20 +62,27 @@ class Trunk:
         """(centre y, half x, half y) of the wall at z."""
         return tuple(np.interp(z, self.z, v) for v in (self.center_y, self.half_x, self.half_y))
 
-    def polar(self, profile: np.ndarray, angle_deg: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """A profile at broadcastable angles and heights (bilinear)."""
+    @functools.cached_property
+    def _layers(self) -> np.ndarray:
+        """(z * angle, 5): wall, ring, cover, fat, and what a step along the radius is worth across the wall, no circle."""
+        bend = np.gradient(np.concatenate([self.wall[:, -2:-1], self.wall, self.wall[:, 1:2]], axis=1), axis=1)[:, 1:-1]
+        across = 1.0 / np.hypot(1.0, bend / np.radians(360.0 / (_ANGLES - 1)) / self.wall)
+        return np.stack([self.wall, self.ring, self.cover, self.fat, across], axis=-1).astype(np.float32).reshape(-1, 5)
+
+    def polar(self, profiles: np.ndarray, angle_deg: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Profiles (z * angle, ...) at broadcastable angles and heights (bilinear)."""
         row = np.clip((np.asarray(z, float) - self.z[0]) / _STEP_MM, 0.0, len(self.z) - 1.001).astype(np.float32)
         column = np.clip((np.asarray(angle_deg) + 180.0) * ((_ANGLES - 1) / 360.0), 0.0, _ANGLES - 1.001).astype(np.float32)
         i, j = row.astype(np.int32), column.astype(np.int32)
         row, column, at = row - i, column - j, i * _ANGLES + j
-        flat = profile.astype(np.float32).ravel()
-        near = flat[at] + column * (flat[at + 1] - flat[at])
-        far = flat[at + _ANGLES] + column * (flat[at + _ANGLES + 1] - flat[at + _ANGLES])
+        row, column = (share.reshape(share.shape + (1,) * (profiles.ndim - 1)) for share in (row, column))
+        corners = [profiles[at + step] for step in (0, 1, _ANGLES, _ANGLES + 1)]
+        near, far = (a + column * (b - a) for a, b in (corners[:2], corners[2:]))
         return near + row * (far - near)
 
     def wall_point(self, angle_deg: float, z: float, inset_mm: float) -> np.ndarray:
         """Point inside the left wall: 90 degrees is the back, 0 the side, -90 the front."""
-        radius = float(self.polar(self.wall, angle_deg, z)) - inset_mm
+        radius = float(self.polar(self._layers[:, 0], angle_deg, z)) - inset_mm
         c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
         return np.array([radius * c, float(np.interp(z, self.z, self.center_y)) + radius * s, z])
 
@@ -82,11 +90,8 @@ class Trunk:
         """(mm outside the wall, ring, cover, fat) at broadcastable points."""
         dy = y - np.interp(z, self.z, self.center_y)
         angle = np.degrees(np.arctan2(dy, x))
-        wall = self.polar(self.wall, angle, z)
-        # the wall is not a circle: what a step along the radius is worth across the wall
-        bend = (self.polar(self.wall, angle + 4.0, z) - self.polar(self.wall, angle - 4.0, z)) / np.radians(8.0)
-        across = 1.0 / np.sqrt(1.0 + (bend / wall) ** 2)
-        return ((np.hypot(x, dy) - wall) * across, *(self.polar(p, angle, z) for p in (self.ring, self.cover, self.fat)))
+        wall, ring, cover, fat, across = np.moveaxis(self.polar(self._layers, angle, z), -1, 0)
+        return (np.hypot(x, dy) - wall) * across, ring, cover, fat
 
     def skin_outline(self, low_mm: float, high_mm: float) -> tuple[np.ndarray, np.ndarray]:
         """(x, y) of the skin between two heights: (z, angle)."""

@@ -10,10 +10,11 @@ import numpy as np
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.simulation.findings import Findings
 from VertebralBMDLib.simulation.patient import ideal_line
+from VertebralBMDLib.simulation.person import draw_bulk, draw_person
 from VertebralBMDLib.simulation.scanner import Scanner
 from VertebralBMDLib.simulation.shapes import Canvas
 from VertebralBMDLib.simulation.spine import rotation
-from VertebralBMDLib.simulation.subject import PatientSpec, Streams, make_subject
+from VertebralBMDLib.simulation.subject import PatientSpec, Streams, person_of
 from VertebralBMDLib.simulation.truth import body_truth
 
 
@@ -65,28 +66,26 @@ def crop_of(
 ) -> SimulatedCrop:
     """A crop of the patient that `simulate_patient(spec)` scans whole; its field and pixels are not those of the spec.
 
-    shape: (z, y, x) voxels. shift_mm: of the middle of the crop from that of the body. turn: rotation of the spine
+    The beam around it is that of the bulk of the body, without couch, phantom and bowel. shape: (z, y, x) voxels. shift_mm: of the middle of the crop from that of the body. turn: rotation of the spine
     about L1. The truth is `truth.body_truth` with the calibration line of this very scan.
     """
     if min(shape) < 1:
         raise ValueError(f"shape must be at least 1 voxel along each axis, not {shape}")
     if not 0.3 <= spacing_mm <= 6.0:
         raise ValueError(f"spacing_mm must be within 0.3-6 mm, not {spacing_mm}")
-    subject = make_subject(spec, turn)
-    person = subject.person
+    person = person_of(spec, turn)
     center = person.spine.body(level).frame.origin + shift_mm
     origin = center - 0.5 * spacing_mm * (np.array(shape[::-1]) - 1)
     scanner = replace(spec.scanner, thickness_mm=spec.scanner.thickness_mm and None)  # 0 stays off
     grid = scanner.grid(origin, (spacing_mm,) * 3, shape[::-1])
     at = person.spine.index(level)
-    near = person.spine.levels[max(at - 2, 0) : at + 3]
-
-    def draw(canvas: Canvas) -> None:
-        subject.draw(canvas, near)
-
     canvas = Canvas(grid, scanner.beam)
-    draw(canvas)
-    hu = scanner.acquire(canvas.hu, grid, np.random.default_rng(Streams.of(spec.seed).noise), draw)
+    draw_person(canvas, person, person.spine.levels[max(at - 2, 0) : at + 3])
+
+    def draw_around(twin: Canvas) -> None:
+        draw_bulk(twin, person, person.spine.levels[max(at - 1, 0) : at + 2])
+
+    hu = scanner.acquire(canvas.hu, grid, np.random.default_rng(Streams.of(spec.seed).noise), draw_around)
     truth = {"level": level, "sex": spec.sex, "age": spec.age, "kvp": scanner.kvp, "calibration": ideal_line(scanner, "CaHA")}
     truth |= body_truth(person, level, scanner.beam)
     return SimulatedCrop(np.maximum(hu, -1024.0).astype(np.float32), canvas.bodies == LABELS[level], canvas.rois == LABELS[level], truth)

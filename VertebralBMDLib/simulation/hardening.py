@@ -18,7 +18,9 @@ from VertebralBMDLib.simulation.projection import Draw, Geometry, Twin, centred,
 from VertebralBMDLib.simulation.shapes import Grid
 
 PIXEL_MM, PIXELS, WIDE_PIXELS, VIEWS = 5.5, 92, 128, 96  # 506 mm: the scan field; drawn on 704 mm to find the body
-STEP_MM, CROP_MM = 10.0, 130.0  # slices of the twin; below this field of view three slices do
+STEP_MM, CROP_MM = 10.0, 130.0  # slices of the twin; below this field of view three slices do,
+CROP_COARSER = 2  # and pixels twice as wide
+QUICK_MM = 2.0  # pixels of fields for training, whose HU need not be true to 1 HU
 FINE_STEP_MM = 12.0  # where the scan's own slices are 3 mm or more apart
 
 WATER_ORDER, WATER_MAX_CM = 4, 50.0
@@ -101,7 +103,7 @@ class Rays:
 
 def trace(twin: Twin, kvp: int) -> Rays:
     """Send the tube's spectrum through the twin."""
-    system = geometry(twin.grid.size[0], PIXEL_MM, VIEWS)
+    system = geometry(twin.grid.size[0], twin.grid.spacing_mm[0], VIEWS)
     water, mineral = (system.project(part) for part in without_metal(twin.water, twin.mineral, twin.metal))
     found = detector(kvp)
     return Rays(system, found, water, mineral, found.signal(water, mineral))
@@ -183,5 +185,7 @@ def coarse_twin(draw: Draw, grid: Grid) -> Twin:
     step = 0.5 * length if crop else FINE_STEP_MM if grid.spacing_mm[2] >= 3.0 else STEP_MM
     count = int(np.ceil(length / step - 1e-6)) + 1 if length > 0.0 else 1
     center = tuple(float(grid.axis(k).mean()) for k in (0, 1))
-    wide = draw_twin(draw, center, np.linspace(z[0], z[-1], count), WIDE_PIXELS, PIXEL_MM, quick=crop)
-    return centred(wide, PIXELS)
+    quick = crop or min(grid.spacing_mm[:2]) >= QUICK_MM
+    coarser = CROP_COARSER if crop else 1
+    wide = draw_twin(draw, center, np.linspace(z[0], z[-1], count), WIDE_PIXELS // coarser, PIXEL_MM * coarser, quick)
+    return centred(wide, PIXELS // coarser)

@@ -6,7 +6,7 @@ import numpy as np
 
 from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import coverage
-from VertebralBMDLib.simulation.strokes import Drawing, Rods, evened, grow_tree, on_lattice, paint_rods, within_all
+from VertebralBMDLib.simulation.strokes import Drawing, Rods, grow_tree, on_lattice, paint_rods, within_all
 
 DIAPHRAGM_MM = 3.0
 # Half width of the mediastinum (mm) by depth behind the bodies' centres (mm).
@@ -29,13 +29,13 @@ def paint_lungs(drawing: Drawing) -> None:
         beside = np.interp(y - spine_y, _BEHIND, _HALF_WIDTH) - np.abs(x - spine_x)
         above = 0.6 * (trunk.dome(x, y, center) - z)
         apex = 0.7 * (z - trunk.apex_mm) + 0.006 * ((np.abs(x) - 38.0) ** 2 + (y - center - 5.0) ** 2)
-        return evened(within_all(outside + ring + 1.0, beside, above, apex)), np.broadcast_to((y - center) / half_y, outside.shape)
+        return within_all(outside + ring + 1.0, beside, above, apex), np.broadcast_to((y - center) / half_y, outside.shape)
 
     box = (np.full(3, -1e4), np.full(3, 1e4))
     box[0][2] = trunk.dome_mm[0] - 190.0
     for window in drawing.slabs(box):
         points = grid.points(window)
-        surface, depth = on_lattice(pleura, *(p.ravel() for p in points))
+        surface, depth = on_lattice(pleura, *(p.ravel() for p in points), even=True)
         surface += np.float32(1.2) * drawing.noise(points, 26.0)
         rim = coverage(surface - np.float32(DIAPHRAGM_MM), grid.footprint_mm)
         if not rim.any():

@@ -121,6 +121,14 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] | None = N
     paint_girdle(drawing, first.mineral, first.fat_fraction)
 
 
+def draw_bulk(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
+    """Paint what weighs on the beam around a crop: no bowel, small vessels or grain."""
+    drawing = _drawing(canvas, person)
+    for paint in (paint_fat, paint_organs, paint_lungs, paint_wall, paint_muscles):
+        paint(drawing)
+    draw_bones(canvas, person, levels)
+
+
 def draw_outside(canvas: Canvas, person: Person) -> None:
     """Paint only what the skin is around: enough to see how the person lies."""
     drawing = _drawing(canvas, person)

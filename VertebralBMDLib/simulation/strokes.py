@@ -21,6 +21,7 @@ from VertebralBMDLib.simulation.tissues import SmoothField, Tissues, separable
 
 Fill = Composition | Callable[[Points], np.ndarray]
 SUBJECTS = ("field", "liver", "organs", "gut", "vessels", "mesentery", "plaques", "lungs", "heart", "muscles", "nerves", "girdle")
+LATTICE_MM, TWIN_PIXEL_MM = 4.0, 5.0
 SLAB = 12  # slices drawn at once: bounds the memory of a full field
 
 
@@ -84,7 +85,7 @@ class Drawing:
         """Draw where a smooth function of (x, y, z) is negative; it is read on a lattice of 4 mm."""
         for window in self.slabs(bounds):
             points = self.canvas.grid.points(window)
-            values = on_lattice(lambda *at: evened(distance(*at)), *(p.ravel() for p in points))[0]
+            values = on_lattice(distance, *(p.ravel() for p in points), even=True)[0]
             if bump_mm:
                 values += np.float32(bump_mm) * self.noise(points, 34.0)
             self.lay(window, points, values, fill)
@@ -96,16 +97,22 @@ def within_all(*distances: np.ndarray) -> np.ndarray:
 
 
 def on_lattice(
-    function: Callable[..., np.ndarray | tuple], x: np.ndarray, y: np.ndarray, z: np.ndarray, step_mm: float = 4.0
+    function: Callable[..., np.ndarray | tuple], x: np.ndarray, y: np.ndarray, z: np.ndarray, even: bool = False
 ) -> list[np.ndarray]:
-    """Smooth functions of (x, y, z) over the product of axes, (nz, ny, nx): linear between points of a fixed LPS lattice."""
+    """Smooth functions of (x, y, z) over the product of axes, (nz, ny, nx): linear between points of a fixed LPS lattice.
+
+    The lattice is coarser for the pixels of a coarse twin. even: the first function is a distance to be `evened`.
+    """
+    step_mm = LATTICE_MM if len(x) < 2 or x[1] - x[0] < TWIN_PIXEL_MM else 2.0 * LATTICE_MM
     (lx, wx), (ly, wy), (lz, wz) = (_linear(np.asarray(axis, float), step_mm) for axis in (x, y, z))
     found = function(lx[None, None, :], ly[None, :, None], lz[:, None, None])
     values = found if isinstance(found, tuple) else (found,)
+    if even:
+        values = (evened(values[0], step_mm), *values[1:])
     return [separable(v.astype(np.float32), wz, wy, wx) for v in values]
 
 
-def evened(distance: np.ndarray, step_mm: float = 4.0) -> np.ndarray:
+def evened(distance: np.ndarray, step_mm: float) -> np.ndarray:
     """Lattice values of a function that rises faster than 1 per mm, brought back to about millimetres."""
     steep = np.sqrt(sum(g**2 for g in np.gradient(distance, step_mm)))
     return distance / np.maximum(steep, 1.0)

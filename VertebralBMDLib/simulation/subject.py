@@ -114,14 +114,19 @@ class Streams:
         return cls(*np.random.SeedSequence(seed).spawn(4))
 
 
-def make_subject(spec: PatientSpec, turn: np.ndarray | None = None) -> Subject:
-    """The subject of an examination; turn: rotation of the spine about L1."""
-    streams = Streams.of(spec.seed)
-    person = make_person(streams.person, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, spec.oral_contrast, turn)
+def person_of(spec: PatientSpec, turn: np.ndarray | None = None) -> Person:
+    """The person of an examination; turn: rotation of the spine about L1."""
+    seed = Streams.of(spec.seed).person
+    return make_person(seed, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, spec.oral_contrast, turn)
+
+
+def make_subject(spec: PatientSpec) -> Subject:
+    """The subject of an examination."""
+    person = person_of(spec)
     phantom = load_phantom(spec.phantom) if spec.phantom else None
     mounting = spec.mounting
     if phantom is not None and mounting is None:
-        mounting = plain_mounting(np.random.default_rng(streams.table), phantom)
+        mounting = plain_mounting(np.random.default_rng(Streams.of(spec.seed).table), phantom)
     return Subject(person, lay(spec.couch, Back.of(lambda canvas: draw_outside(canvas, person)), phantom, mounting), phantom)
 
 

@@ -27,6 +27,7 @@ EROSION_MM = 3.0
 # of the variance in the patches. Set against six public scans: inside their bodies neighbours 0.8, 1.6 and 3 mm apart
 # correlate by 0.55-0.7, 0.2-0.4 and 0.1-0.25 in the plane, 1, 2 and 3 mm apart along the axis by 0.75, 0.47 and 0.28.
 FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.32, 0.90, 2.6, 0.15
+TEXTURELESS_MM = 4.5
 FOCAL_FAT = 0.05  # SD of the marrow's fat fraction within a body, beside the pockets at the vein
 VEIN = tissue({"blood": 0.5, "triglyceride": 0.15, "water": 0.35})
 IMPACTION = 1.1  # extra density, as a share, of the band that a fracture packs under the endplate
@@ -143,7 +144,12 @@ def make_field(
 
 
 def _textures(rng: np.random.Generator, shape: tuple[int, ...], footprint_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """(density, fat): unit-variance fields on the lattice; the first has a fine grain upon coarse patches."""
+    """(density, fat): unit-variance fields on the lattice; the first has a fine grain upon coarse patches.
+
+    Nothing of them is left in samples as large as the patches of the coarse twin.
+    """
+    if footprint_mm > TEXTURELESS_MM:
+        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     blur = 0.3 * footprint_mm / LATTICE_MM if footprint_mm > LATTICE_MM else 0.0
     fields = []
     for sigma in ((FINE_UP_MM, FINE_MM, FINE_MM), (COARSE_MM,) * 3, (COARSE_MM,) * 3):
