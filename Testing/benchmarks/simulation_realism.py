@@ -19,9 +19,10 @@ from body_statistics import Body, Case, Noise, bodies_of, noise_of
 from documents import parser, publish
 
 from VertebralBMDLib.simulation.findings import draw_findings
-from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
-from VertebralBMDLib.simulation.person import expected_vbmd
+from VertebralBMDLib.simulation.patient import simulate_patient
+from VertebralBMDLib.simulation.population import expected_vbmd
 from VertebralBMDLib.simulation.scanner import PHYSICS, Scanner
+from VertebralBMDLib.simulation.subject import PatientSpec
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"
 FIRST_SEED = 950_000

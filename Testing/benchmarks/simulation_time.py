@@ -12,8 +12,9 @@ from documents import parser, publish
 
 from VertebralBMDLib.simulation.crops import draw_crop
 from VertebralBMDLib.simulation.findings import draw_findings
-from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
+from VertebralBMDLib.simulation.patient import simulate_patient
 from VertebralBMDLib.simulation.scanner import PHYSICS, Scanner
+from VertebralBMDLib.simulation.subject import PatientSpec
 
 CROPS = 20
 
