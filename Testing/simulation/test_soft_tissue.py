@@ -79,7 +79,7 @@ def test_on_lattice_is_exact_for_planes_and_rods_are_round():
     x, y, z = np.arange(3.0, 20.0, 0.7), np.array([1.0, 2.5]), np.array([-3.3])
     values = on_lattice(lambda x, y, z: 2.0 * x - y + 0.5 * z, x, y, z)[0]
     assert np.allclose(values[0, 1], 2.0 * x - 2.5 + 0.5 * -3.3, atol=1e-4)
-    steep = evened(np.broadcast_to(12.0 * np.arange(5.0), (5, 5, 5)))
+    steep = evened(np.broadcast_to(12.0 * np.arange(5.0), (5, 5, 5)), 4.0)
     assert np.allclose(steep, 4.0 * np.arange(5.0))
     rods = Rods.along([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]], [2.0, 4.0])
     at = [np.array([[[v]]], np.float32) for v in (5.0, 7.0, 0.0)]

@@ -20,7 +20,7 @@ from VertebralBMDLib.simulation.shapes import Grid
 PIXEL_MM, PIXELS, WIDE_PIXELS, VIEWS = 5.5, 92, 128, 96  # 506 mm: the scan field; drawn on 704 mm to find the body
 STEP_MM, CROP_MM = 10.0, 130.0  # slices of the twin; below this field of view three slices do,
 CROP_COARSER = 2  # and pixels twice as wide
-QUICK_MM = 2.0  # pixels of fields for training, whose HU need not be true to 1 HU
+QUICK_MM = 2.5  # pixels of fields for training, whose HU need not be true to 1 HU
 FINE_STEP_MM = 12.0  # where the scan's own slices are 3 mm or more apart
 
 WATER_ORDER, WATER_MAX_CM = 4, 50.0
