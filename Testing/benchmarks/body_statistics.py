@@ -113,7 +113,7 @@ class Noise:
     power: np.ndarray
 
 
-FREQUENCIES = np.linspace(0.0, 0.7, 29)
+FREQUENCIES = np.linspace(0.05, 0.7, 27)
 
 
 def noise_of(case: Case) -> Noise:
@@ -135,7 +135,7 @@ def noise_of(case: Case) -> Noise:
     spectrum = (np.abs(np.fft.fft2(quiet * np.outer(*[np.hanning(PATCH)] * 2).astype(np.float32))) ** 2).mean(axis=0)
     f = np.hypot(*np.meshgrid(*[np.fft.fftfreq(PATCH, spacing)] * 2))
     nearest = np.abs(f.ravel()[:, None] - FREQUENCIES).argmin(axis=1)
-    reached = f.ravel() <= 0.5 / spacing
+    reached = (f.ravel() <= 0.5 / spacing) & (f.ravel() >= FREQUENCIES[0])
     power = np.array(
         [spectrum.ravel()[(nearest == k) & reached].mean() if ((nearest == k) & reached).any() else np.nan for k in range(len(FREQUENCIES))]
     )

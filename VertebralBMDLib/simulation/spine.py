@@ -23,7 +23,7 @@ LEVELS = levels_of("none")
 
 # Knots over the place in the usual column (T1 = 0, L5 = 16): waist width and depth and rim height of a person between
 # the sexes, mm. Set so that the annotated bodies of public scans (7 people, T1-L5), ten VerSe L1 bodies and the mean
-# shape of 87 patients (L2-L4) lie within the spread of the simulated ones (Testing/benchmarks/body_shapes.py).
+# shape of 87 patients (L2-L4) lie within the spread of the simulated ones (Testing/benchmarks/simulation_realism.py).
 _KNOT = [LEVELS.index(name) for name in ("T1", "T4", "T8", "T10", "T12", "L1", "L2", "L3", "L4", "L5")]
 _WIDTH = [29, 25.5, 29, 32.8, 37.5, 39, 40.5, 43, 47.5, 50.5]
 _DEPTH = [18, 23, 30, 31.3, 31.7, 32.2, 33.3, 34.8, 35.5, 35]
