@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +27,13 @@ def simulated_crops(count: int, seed: int, cache: Path) -> tuple[np.ndarray, np.
     Simulated in chunks that are kept in ``cache``, so that an interrupted run goes on where it was.
     """
     cache.mkdir(parents=True, exist_ok=True)
+    paths = {start: cache / f"crops-{seed}-{start}.npz" for start in range(0, count, _CHUNK)}
+    missing = [(seed + start, min(_CHUNK, count - start), path) for start, path in paths.items() if not path.exists()]
+    with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1) or 1, mp_context=get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(_simulate_chunk, *zip(*missing)), start=1) if missing else ():
+            logging.getLogger(__name__).info("simulated %d of %d chunks of crops", done, len(missing))
     crops, values = [], []
-    for start in range(0, count, _CHUNK):
-        path = cache / f"crops-{seed}-{start}.npz"
-        if not path.exists():
-            _simulate_chunk(seed + start, min(_CHUNK, count - start), path)
-            logging.getLogger(__name__).info("simulated %d of %d crops", min(start + _CHUNK, count), count)
+    for path in paths.values():
         with np.load(path) as chunk:
             crops.append(chunk["hu"])
             values.append(chunk["vbmd"])
