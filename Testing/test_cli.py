@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from VertebralBMDLib import __version__
 from VertebralBMDLib.cli import main
+from VertebralBMDLib.loading import load
 from VertebralBMDLib.quality import MESSAGES, Code
 from VertebralBMDLib.report.schema import validate
 from VertebralBMDLib.simulation.dicom import write_dicom_series
@@ -158,6 +159,17 @@ def test_values_that_are_not_hu_can_be_allowed(body_like, tmp_path):
         (["measure", "x", "--output", "y", "--device", "abacus"], "abacus"),
         (["simulate", "--output", "y", "--kvp", "95"], "kvp"),
         (["simulate", "--output", "y", "--phantom", "nothing"], "nothing"),
+        (["simulate", "--output", "y", "--vbmd", "-5"], "vbmd must be within 0-400"),
+        (["simulate", "--output", "y", "--levels", "L3,T9"], "levels must run from"),
+        (["simulate", "--output", "y", "--levels", "L3"], "T9,S1"),
+        (["simulate", "--output", "y", "--spacing-mm", "1,1"], "0.8,0.8,2.5"),
+        (["simulate", "--output", "y", "--spacing-mm", "1,1,0"], "spacing_mm must be"),
+        (["simulate", "--output", "y", "--kernel", "FELT"], "kernel must be one of"),
+        (["simulate", "--output", "y", "--phantom", "esp"], "simulate it alone"),
+        (["simulate"], "--output"),
+        (["simulate", "phantom", "--output", "y", "--slices", "0"], "slices must be within"),
+        (["simulate", "cohort", "--output", "y", "--cases", "0"], "cases must be within"),
+        (["simulate", "cohort", "--output", "y", "--workers", "0", "--cases", "1"], "workers must be"),
         (["train", "density", "--output", "y", "--steps", "1"], "--simulated"),
         (["train", "poetry", "--output", "y", "--steps", "1"], "poetry"),
     ],
@@ -235,6 +247,42 @@ def test_simulate_writes_a_patient_with_its_truth(tmp_path, capsys):
     )
     scan, bodies = (sitk.ReadImage(str(tmp_path / "p 1" / name)) for name in ("scan.nii.gz", "truth-bodies.nii.gz"))
     assert scan.GetSize() == bodies.GetSize()
+
+
+def test_simulate_draws_findings_from_a_population_and_writes_dicom(tmp_path, capsys):
+    options = [
+        "--population",
+        "metastatic",
+        "--age",
+        "75",
+        "--contrast",
+        "portal",
+        "--levels",
+        "T12,L2",
+        "--spacing-mm",
+        "2,2,4",
+        "--dicom",
+    ]
+    assert main(["simulate", "patient", "--output", str(tmp_path), "--seed", "8", *options]) == 0
+    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
+    assert truth["simulated"] and truth["spec"]["contrast"] == "portal" and truth["column"]["findings"]["lesions"]
+    assert len(list((tmp_path / "dicom").iterdir())) == sitk.ReadImage(str(tmp_path / "scan.nii.gz")).GetSize()[2]
+    loaded = load(tmp_path / "dicom")
+    assert loaded.acquisition.kvp == 120.0 and loaded.acquisition.contrast == "yes"
+
+
+def test_simulate_writes_a_phantom_scan(tmp_path, capsys):
+    assert main(["simulate", "phantom", "--output", str(tmp_path), "--phantom", "qrm-bdc3", "--slices", "6", "--spacing-mm", "1,1,3"]) == 0
+    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
+    assert [rod["density_mg_cm3"] for rod in truth["rods"]] == [100.0, 400.0, 800.0]
+
+
+def test_simulate_a_cohort_says_how_far_it_is(tmp_path, capsys):
+    arguments = ["simulate", "cohort", "--output", str(tmp_path), "--cases", "2", "--kind", "crops", "--workers", "1"]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "cohort.csv") and "2 of 2 cases" in said.err
+    assert main(arguments) == 0 and capsys.readouterr().err.count("\n") == 1  # nothing was left to do
 
 
 def test_the_version_is_that_of_the_package(capsys):

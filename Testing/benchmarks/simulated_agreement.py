@@ -14,7 +14,7 @@ from VertebralBMDLib.pipeline import measure
 from VertebralBMDLib.quality import Refused
 from VertebralBMDLib.scan import Acquisition, checked
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
-from VertebralBMDLib.simulation.scanner import Scanner
+from VertebralBMDLib.simulation.scanner import PHYSICS, Scanner
 
 FIRST_SEED = 900_000
 PHANTOMS = ("qrm-bdc3", "b-mas200", "qrm-bdc6", "image-analysis-qct3d-plus", "mindways-model3")
@@ -71,6 +71,7 @@ def patient(index: int):
                 noise_hu=float(rng.uniform(8, 40)),
                 slope_error=float(rng.normal(0, 0.05)),
                 intercept_hu=float(rng.normal(0, 5)),
+                **PHYSICS,
             ),
         )
     )
