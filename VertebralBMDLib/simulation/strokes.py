@@ -173,17 +173,20 @@ class Rods:
         )
 
 
-def paint_rods(drawing: Drawing, rods: Rods, fill: Fill, grow_mm: float = 0.0) -> None:
-    """Draw each rod that the grid meets, `grow_mm` thicker than it is."""
+def paint_rods(drawing: Drawing, rods: Rods, fill: Fill, grow_mm: float = 0.0, bump_mm: float = 0.0) -> None:
+    """Draw each rod that the grid meets, `grow_mm` thicker than it is and uneven by `bump_mm` (SD)."""
     grid = drawing.canvas.grid
-    low, high = rods.bounds(grow_mm)
+    low, high = rods.bounds(grow_mm + 2.0 * bump_mm)
     first = np.asarray(grid.origin_mm) - [*grid.spacing_mm[:2], grid.slice_mm]
     last = np.array([grid.axis(k)[-1] for k in range(3)]) + [*grid.spacing_mm[:2], grid.slice_mm]
     for i in np.nonzero(((high >= first) & (low <= last)).all(axis=1))[0]:
         window = grid.window((low[i], high[i]))
         if window is not None:
             points = grid.points(window)
-            drawing.lay(window, points, rods.distance(i, points) - np.float32(grow_mm), fill)
+            distance = rods.distance(i, points) - np.float32(grow_mm)
+            if bump_mm:
+                distance += np.float32(bump_mm) * drawing.noise(points, 8.0)
+            drawing.lay(window, points, distance, fill)
 
 
 def grow_tree(

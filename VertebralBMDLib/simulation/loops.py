@@ -1,0 +1,68 @@
+"""Small bowel as it mostly is: collapsed loops packed together, clefts of fat between them, around the root of the mesentery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from VertebralBMDLib.simulation.shapes import Points
+from VertebralBMDLib.simulation.strokes import Drawing, on_lattice, within_all
+
+_BELOW_MM, _TOP_MM = -235.0, 12.0
+_ROOT = np.array([[26.0, -20.0], [-34.0, -135.0]])  # (x, z) of the upper and lower end of the root of the mesentery
+_FOLD_MM, _BREADTH_MM = 8.0, 10.5  # grain of the two families of clefts; loops are about twice as thick
+_AWAY = ((211.0, 83.0, 17.0), (97.0, 305.0, 141.0), (13.0, 171.0, 333.0))  # places in the smooth field that know nothing of each other
+WALL_MM = 2.2
+
+
+def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
+    """Fill what the other organs leave free: nearly all of it in the thin, islands in fat in the obese."""
+    fatty = drawing.trunk.visceral
+    cleft_mm = float(np.clip(0.7 + 0.6 * fatty, 0.2, 2.2)) + rng.uniform(0.0, 0.5)
+    sparse = float(1.1 - 0.75 * fatty + rng.normal(0.0, 0.3))  # SD of the field above which there is no bowel
+    wall, lumen = drawing.hu(drawing.tissues.gut), drawing.hu(drawing.tissues.chyme)
+    wet = np.float32(rng.uniform(-0.6, 0.8))
+    room = _room(drawing, rng)
+    box = (np.array([-1e4, -1e4, _BELOW_MM]), np.array([1e4, 1e4, _TOP_MM]))
+    for window in drawing.slabs(box):
+        points = drawing.canvas.grid.points(window)
+        free = on_lattice(room, *(p.ravel() for p in points))[0]
+        if free.min() > 0.0:
+            continue
+        at = [tuple(p + np.float32(d) for p, d in zip(points, away)) for away in _AWAY]
+        clefts = np.minimum(
+            np.abs(drawing.noise(at[0], _FOLD_MM)) * np.float32(0.8 * _FOLD_MM),
+            np.abs(drawing.noise(at[1], _BREADTH_MM)) * np.float32(0.8 * _BREADTH_MM),
+        )
+        place = drawing.noise(at[2], 22.0)
+        open_fat = np.float32(18.0) * (place - np.float32(sparse))
+        filled = np.clip((clefts - np.float32(cleft_mm + WALL_MM)) * 0.6, 0.0, 1.0) * np.clip(3.0 * (place + wet), 0.0, 1.0)
+        drawing.lay(window, points, within_all(free, open_fat, np.float32(cleft_mm) - clefts), _contents(wall, lumen, filled))
+
+
+def _contents(wall: np.float32, lumen: np.float32, filled: np.ndarray) -> Callable[[Points], np.ndarray]:
+    return lambda points: wall + filled * (lumen - wall)
+
+
+def _room(drawing: Drawing, rng: np.random.Generator) -> Callable[..., np.ndarray]:
+    """Signed mm outside the room for small bowel: inside the wall and the omentum, in front of spine, psoas and mesenteric root."""
+    trunk = drawing.trunk
+    line = drawing.spine.line()
+    fatty = max(trunk.visceral + 0.8, 0.0)
+    omentum, root = 5.0 + 5.0 * fatty * rng.uniform(0.5, 1.5), 8.0 + 9.0 * fatty
+    top, bottom = rng.uniform(-45.0, -5.0), rng.uniform(-215.0, -160.0)
+
+    def room(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        outside, ring, _, _ = trunk.layers(x, y, z)
+        center, half_x, half_y = trunk.ellipse(z)
+        front = np.interp(z, line[:, 2], line[:, 1]) - 38.0
+        behind = y - np.interp(np.abs(x), [0.0, 40.0, 60.0, 90.0], [0.0, 4.0, 16.0, 34.0]) - np.minimum(front, center + 0.25 * half_y)
+        aside = np.abs(x - 4.0) - 0.68 * half_x - 14.0 * np.interp(z, [-170.0, -120.0], [1.0, 0.0])
+        share = np.clip((z - _ROOT[0, 1]) / (_ROOT[1, 1] - _ROOT[0, 1]), 0.0, 1.0)
+        along = np.hypot(x - _ROOT[0, 0] - share * (_ROOT[1, 0] - _ROOT[0, 0]), 0.8 * (y - front))
+        # the upper limit hangs from the transverse mesocolon: lower in front
+        above = 0.8 * (z - top + 0.25 * (center - y))
+        return within_all(outside + ring + omentum * np.clip((center - y) / half_y, 0.3, 1.0), behind, aside, root - along, above, bottom - z)
+
+    return room
