@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from VertebralBMDLib.simulation.body import Trunk
 from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import Ellipsoid, Frame
 from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods
 
 # Apex of the heart points left, forward and down.
 _AXIS = np.array([0.62, -0.58, -0.53])
+
+
+@dataclass(frozen=True)
+class _Resting:
+    """What is left of a solid that lies on the diaphragm, sunk into it by a few millimetres."""
+
+    solid: Ellipsoid
+    trunk: Trunk
+    sunk_mm: float = 4.0
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.solid.bounds
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        center_y = self.trunk.ellipse(self.solid.frame.origin[2])[0]
+        dome = self.trunk.dome(x, y, center_y).astype(np.float32) - np.float32(self.sunk_mm)
+        return np.maximum(self.solid.distance(x, y, z), np.float32(0.8) * (dome - z))
 
 
 def heart_frame(drawing: Drawing) -> Frame:
@@ -29,15 +50,17 @@ def paint_heart(drawing: Drawing) -> None:
     rng, tissues = drawing.rng("heart"), drawing.tissues
     frame = heart_frame(drawing)
     size = 1.12 * drawing.spine.size * rng.normal(1.0, 0.08)
-    fat_mm = float(rng.lognormal(np.log(5.0), 0.4))
+    fat_mm = float(rng.lognormal(np.log(2.5 + max(drawing.trunk.visceral, 0.0)), 0.4))
 
     def part(place: tuple[float, float, float], half: tuple[float, float, float]) -> Ellipsoid:
         at = np.asarray(place) * size * rng.normal(1.0, 0.06, 3)
         return Ellipsoid(Frame(frame.to_world(at), frame.rotation), tuple(np.asarray(half) * size * rng.normal(1.0, 0.05, 3)))
 
     whole = part((0.0, 0.0, -4.0), (42.0, 38.0, 56.0))
-    drawing.organ(Ellipsoid(whole.frame, tuple(np.asarray(whole.half_axes) + fat_mm)), tissues.fat, 3.0)
-    drawing.organ(whole, tissues.myocardium, 2.5)
+    # the fat lies in front and at the apex, the heart itself on the diaphragm
+    around = Frame(whole.frame.origin + [0.0, -0.8 * fat_mm, 0.0], whole.frame.rotation)
+    drawing.organ(_Resting(Ellipsoid(around, tuple(np.asarray(whole.half_axes) + fat_mm)), drawing.trunk), tissues.fat, 3.0)
+    drawing.organ(_Resting(whole, drawing.trunk), tissues.myocardium, 4.0)
     # first axis of the heart: towards the patient's back and left (the left ventricle)
     for place, half, blood in (
         ((16.0, 6.0, 8.0), (20.0, 19.0, 33.0), tissues.artery),
@@ -45,7 +68,7 @@ def paint_heart(drawing: Drawing) -> None:
         ((-20.0, 10.0, -36.0), (20.0, 22.0, 20.0), tissues.right_heart),
         ((20.0, 14.0, -40.0), (27.0, 24.0, 19.0), tissues.artery),
     ):
-        drawing.organ(part(place, half), blood, 2.0, 18.0)
+        drawing.organ(_Resting(part(place, half), drawing.trunk, -2.0), blood, 3.5, 16.0)
     drawing.organ(part((-2.0, 2.0, -32.0), (2.5, 30.0, 12.0)), tissues.fat, 1.0)
 
 

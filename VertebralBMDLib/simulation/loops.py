@@ -9,7 +9,7 @@ import numpy as np
 from VertebralBMDLib.simulation.shapes import Points
 from VertebralBMDLib.simulation.strokes import Drawing, on_lattice, within_all
 
-_BELOW_MM, _TOP_MM = -235.0, 12.0
+_BELOW_MM, _TOP_MM = -250.0, 45.0
 _ROOT = np.array([[26.0, -20.0], [-34.0, -135.0]])  # (x, z) of the upper and lower end of the root of the mesentery
 _FOLD_MM, _BREADTH_MM = 8.0, 10.5  # grain of the two families of clefts; loops are about twice as thick
 _AWAY = ((211.0, 83.0, 17.0), (97.0, 305.0, 141.0), (13.0, 171.0, 333.0))  # places in the smooth field that know nothing of each other
@@ -28,8 +28,9 @@ def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
     for window in drawing.slabs(box):
         points = drawing.canvas.grid.points(window)
         free = on_lattice(room, *(p.ravel() for p in points))[0]
-        if free.min() > 0.0:
+        if free.min() > 12.0:
             continue
+        free += np.float32(5.0) * drawing.noise(points, 20.0)
         at = [tuple(p + np.float32(d) for p, d in zip(points, away)) for away in _AWAY]
         clefts = np.minimum(
             np.abs(drawing.noise(at[0], _FOLD_MM)) * np.float32(0.8 * _FOLD_MM),
@@ -51,7 +52,7 @@ def _room(drawing: Drawing, rng: np.random.Generator) -> Callable[..., np.ndarra
     line = drawing.spine.line()
     fatty = max(trunk.visceral + 0.8, 0.0)
     omentum, root = 5.0 + 5.0 * fatty * rng.uniform(0.5, 1.5), 8.0 + 9.0 * fatty
-    top, bottom = rng.uniform(-45.0, -5.0), rng.uniform(-215.0, -160.0)
+    top, bottom = rng.uniform(-40.0, 10.0), rng.uniform(-235.0, -185.0)
 
     def room(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         outside, ring, _, _ = trunk.layers(x, y, z)
@@ -61,8 +62,9 @@ def _room(drawing: Drawing, rng: np.random.Generator) -> Callable[..., np.ndarra
         aside = np.abs(x - 4.0) - 0.68 * half_x - 14.0 * np.interp(z, [-170.0, -120.0], [1.0, 0.0])
         share = np.clip((z - _ROOT[0, 1]) / (_ROOT[1, 1] - _ROOT[0, 1]), 0.0, 1.0)
         along = np.hypot(x - _ROOT[0, 0] - share * (_ROOT[1, 0] - _ROOT[0, 0]), 0.8 * (y - front))
-        # the upper limit hangs from the transverse mesocolon: lower in front
-        above = 0.8 * (z - top + 0.25 * (center - y))
-        return within_all(outside + ring + omentum * np.clip((center - y) / half_y, 0.3, 1.0), behind, aside, root - along, above, bottom - z)
+        # the jejunum reaches higher, on the left; below, the loops rest on bladder and rectum and hang into the pelvis between them
+        above = 0.6 * (z - top - 0.3 * x)
+        below = 0.6 * (bottom + 0.3 * np.abs(y - front + 30.0) - z)
+        return within_all(outside + ring + omentum * np.clip((center - y) / half_y, 0.3, 1.0), behind, aside, root - along, above, below)
 
     return room
