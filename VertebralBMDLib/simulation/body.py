@@ -28,7 +28,7 @@ _RING = {
     "side": [76.0, 54.0, 22.0, 15.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
     "front": [12.0, 11.0, 10.0, 9.5, 9.0, 9.5, 9.5, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0],
     # beside the spine the muscles of the back fill the gutter behind the ribs and transverse processes
-    "gutter": [0.0, 5.0, 24.0, 34.0, 35.0, 32.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
+    "gutter": [0.0, 12.0, 33.0, 41.0, 39.0, 33.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
 }
 _COVER = {
     "back": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 5.0, 8.0, 12.0, 20.0, 28.0, 34.0, 36.0],
@@ -117,7 +117,8 @@ class Trunk:
         # the centre stays high under the heart, and the front is attached at the xiphoid
         aside, ahead = np.abs(x) - 0.42 * half_x, y - center_y + 8.0
         ring = (aside / (half_x * np.where(aside > 0, 0.60, 1.1))) ** 2 + (ahead / (half_y * np.where(ahead > 0, 0.97, 1.25))) ** 2
-        return np.where(x < 0, *self.dome_mm) - 95.0 * ring**1.3
+        deep = 52.0 + 36.0 * np.clip(ahead / half_y, 0.0, 1.0)  # the sulcus behind reaches lowest
+        return np.where(x < 0, *self.dome_mm) - deep * ring**1.3
 
 
 def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:
@@ -140,14 +141,17 @@ def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:
     back = spine_y + 67.0 * spine.size + rng.uniform(0.0, 5.0) + np.interp(z, [-150.0, -60.0], [30.0, 0.0])
     back -= np.interp(z, [at[9], at[-1]], [0.0, 14.0])
     center_y = back - half_y
-    wall = _superellipse(half_x, half_y)
+    lumbar = np.interp(z, [at[1], at[2], at[4], at[5]], [0.0, 1.0, 1.0, 0.0])[:, None]
+    wall = _superellipse(half_x, half_y, 3.0 + 5.0 * lumbar)
+    notch = rng.uniform(6.0, 13.0) * lumbar * np.exp(-(((np.abs(_degrees() - 90.0) - 56.0) / 11.0) ** 2))
+    wall -= notch
     ring, cover = ({k: over_z(v) for k, v in table.items()} for table in (_RING, _COVER))
     strength = {"F": 0.85, "M": 1.1}[sex] * rng.normal(1.0, 0.12)
     cover = strength * _sectors(cover)
-    width = np.interp(z, [at[4], at[6]], [38.0, 27.0])[:, None]
+    width = np.interp(z, [at[4], at[6]], [41.0, 27.0])[:, None]
     gutter = ring.pop("gutter")[:, None] * np.exp(-(((_degrees() - 90.0) / width) ** 4))
-    ring = _sectors(ring) * rng.normal(1.0, 0.1) * _bands(rng, z, at, visceral) + gutter
-    fat = _draw_fat(rng, sex, z, at, over_z(_FAT), visceral)
+    ring = _sectors(ring) * (1.0 - 0.04 * notch) * rng.normal(1.0, 0.1) * _bands(rng, z, at, visceral) + gutter
+    fat = _draw_fat(rng, sex, z, at, over_z(_FAT), visceral) + notch
     fat = _lie_flat(rng, center_y, wall + cover, fat)
     top = rng.uniform(70.0, 118.0)
     domes = (top, top - rng.uniform(5.0, 20.0))
@@ -165,14 +169,14 @@ def _degrees() -> np.ndarray:
     return np.linspace(-180.0, 180.0, _ANGLES)
 
 
-def _superellipse(half_x: np.ndarray, half_y: np.ndarray) -> np.ndarray:
+def _superellipse(half_x: np.ndarray, half_y: np.ndarray, furrow_mm: np.ndarray) -> np.ndarray:
     """Radius over (z, angle); the back is flatter than the front."""
     c, s = np.cos(np.radians(_degrees())), np.sin(np.radians(_degrees()))
     exponent = EXPONENT + 0.35 * s
     level = (np.abs(c) / half_x[:, None]) ** exponent + (np.abs(s) / half_y[:, None]) ** exponent
     radius = level ** (-1.0 / exponent)
     # the furrow over the spinous processes lies between the muscles of the back
-    return radius + 3.0 * np.exp(-(((np.abs(_degrees() - 90.0) - 18.0) / 9.0) ** 2))
+    return radius + furrow_mm * np.exp(-(((np.abs(_degrees() - 90.0) - 22.0) / 12.0) ** 2))
 
 
 def _bands(rng: np.random.Generator, z: np.ndarray, at: np.ndarray, visceral: float) -> np.ndarray:

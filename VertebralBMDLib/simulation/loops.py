@@ -19,7 +19,7 @@ WALL_MM = 2.2
 def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
     """Fill what the other organs leave free: nearly all of it in the thin, islands in fat in the obese."""
     fatty = drawing.trunk.visceral
-    cleft_mm = float(np.clip(0.7 + 0.6 * fatty, 0.2, 2.2)) + rng.uniform(0.0, 0.5)
+    cleft_mm = float(np.clip(1.0 + 0.5 * fatty, 0.7, 2.2)) + rng.uniform(0.0, 0.5)
     sparse = float(1.1 - 0.75 * fatty + rng.normal(0.0, 0.3))  # SD of the field above which there is no bowel
     wall, lumen = drawing.hu(drawing.tissues.gut), drawing.hu(drawing.tissues.chyme)
     wet = np.float32(rng.uniform(-0.6, 0.8))
@@ -32,13 +32,13 @@ def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
             continue
         free += np.float32(5.0) * drawing.noise(points, 20.0)
         at = [tuple(p + np.float32(d) for p, d in zip(points, away)) for away in _AWAY]
-        clefts = np.minimum(
-            np.abs(drawing.noise(at[0], _FOLD_MM)) * np.float32(0.8 * _FOLD_MM),
-            np.abs(drawing.noise(at[1], _BREADTH_MM)) * np.float32(0.8 * _BREADTH_MM),
-        )
+        fold, breadth = (drawing.noise(p, g) * np.float32(0.8 * g) for p, g in zip(at, (_FOLD_MM, _BREADTH_MM)))
+        clefts = np.abs(fold * breadth) / np.sqrt(fold**2 + breadth**2 + np.float32(0.01))  # rounds where two clefts meet
         place = drawing.noise(at[2], 22.0)
         open_fat = np.float32(18.0) * (place - np.float32(sparse))
-        filled = np.clip((clefts - np.float32(cleft_mm + WALL_MM)) * 0.6, 0.0, 1.0) * np.clip(3.0 * (place + wet), 0.0, 1.0)
+        # each loop is full or empty by itself
+        apart = np.float32(0.7) * (np.sign(fold) + np.sign(breadth))
+        filled = np.clip((clefts - np.float32(cleft_mm + WALL_MM)) * 0.6, 0.0, 1.0) * np.clip(place + wet + apart, 0.0, 1.0)
         drawing.lay(window, points, within_all(free, open_fat, np.float32(cleft_mm) - clefts), _contents(wall, lumen, filled))
 
 

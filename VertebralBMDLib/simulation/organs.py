@@ -112,8 +112,8 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
 def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> None:
     """Kidney with cortex, pyramids, sinus fat and pelvis, in perirenal fat; adrenal above it."""
     tissues, size = drawing.tissues, drawing.spine.size
-    center = np.array([side * 63.0 * size, 1.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
-    half = np.array([26.0, 27.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
+    center = np.array([side * 65.0 * size, -4.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
+    half = np.array([23.0, 29.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
     yaw, lean = np.radians(side * rng.uniform(25.0, 45.0)), np.radians(side * rng.uniform(8.0, 18.0))
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
     # the lower pole lies farther out
@@ -128,9 +128,9 @@ def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> Non
         return cortex + pyramids * (medulla - cortex)
 
     drawing.organ(Ellipsoid(frame, tuple(half)), parenchyma, 1.6, 22.0)
-    sinus = frame.to_world([-side * 0.42 * half[0], 0.0, 0.0])
-    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.50 * half[0], 0.22 * half[1], 0.46 * half[2])), tissues.fat, 2.0, 9.0)
-    pelvis = frame.to_world([-side * 0.62 * half[0], 0.0, -3.0])
+    sinus = frame.to_world([-side * 0.6 * half[0], 0.0, 0.0])
+    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.60 * half[0], 0.22 * half[1], 0.46 * half[2])), tissues.fat, 2.0, 9.0)
+    pelvis = frame.to_world([-side * 0.75 * half[0], 0.0, -3.0])
     drawing.organ(Ellipsoid(Frame(pelvis, frame.rotation), (9.0, 3.5, 12.0)), tissues.urine, 1.5, 9.0)
     paint_adrenal(drawing, frame.to_world([-side * 0.5 * half[0], -0.3 * half[1], 0.98 * half[2]]), side)
 

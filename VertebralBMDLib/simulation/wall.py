@@ -35,7 +35,7 @@ def paint_fat(drawing: Drawing) -> None:
         strands = np.float32(0.24) * (sheets(middle, 0.13) + sheets(fine, 0.09)) + hazy * np.clip(far + 0.9, 0.0, 2.2)
         vessels = np.maximum(threads(middle, far, 0.17), threads(fine, far, 0.16))
         hu = fat + strands * (muscle - fat)
-        drawing.canvas.hu[start : start + SLAB] = hu + np.float32(0.85) * vessels * (blood - hu)
+        drawing.canvas.hu[start : start + SLAB] = hu + np.float32(0.5) * vessels * (blood - hu)
 
 
 def paint_wall(drawing: Drawing) -> None:
@@ -70,7 +70,7 @@ def _blend(hu: np.ndarray, share: np.ndarray, value: np.ndarray | np.float32) ->
 def _planes(outside: np.ndarray, ring: np.ndarray, cover: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     """0-1: fat between the muscles of the wall, and streaks within them."""
     depth = -outside / ring
-    flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0)
+    flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0) * np.clip(0.2 * (30.0 - ring), 0.0, 1.0)
     lines = flank * sum(_line((depth - np.float32(at)) * ring, 1.7) for at in _LAYER_LINES)
     lines += _line(outside - np.float32(0.5), 1.6) * (cover > 3.0) + _line(outside - np.float32(0.55) * cover, 1.8) * (cover > 7.0)
     return np.minimum(1.5 * lines * np.clip(0.7 + 0.5 * coarse, 0.2, 1.0) + 0.55 * sheets(coarse, 0.15), 1.0)
