@@ -170,8 +170,8 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
     low = rng.uniform(-35.0, 25.0)
     knots = np.array(
         [
-            [0.44 * half_x, center + 0.04 * half_y, top - 26.0],
-            [0.50 * half_x, center - 0.22 * half_y, top - 62.0],
+            [0.44 * half_x, center + 0.10 * half_y, top - 30.0],
+            [0.52 * half_x, center - 0.12 * half_y, top - 62.0],
             [0.42 * half_x, center - 0.48 * half_y, 0.5 * (top - 62.0 + low)],
             [0.16 * half_x, center - 0.62 * half_y, low],
             [-0.12 * half_x, center - 0.55 * half_y, low + 8.0],
@@ -179,8 +179,8 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
         ]
     )
     path = _smooth_path(knots, 10.0)
-    full = rng.uniform(0.45, 1.15)
-    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [30.0, 35.0, 26.0, 17.0, 9.0])
+    full = rng.uniform(0.55, 1.15)
+    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [36.0, 41.0, 29.0, 20.0, 10.0])
     level = float(path[:, 1].mean() + rng.uniform(-34.0, 8.0))
     food = stool(drawing, 0.0) if rng.uniform() < 0.4 else drawing.tissues.chyme
     paint_gut(drawing, Rods.along(path, radii), gas_above(drawing, level, food), rng.uniform(3.0, 7.0), 2.0 * _BUMP_MM)

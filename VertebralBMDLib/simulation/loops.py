@@ -9,11 +9,13 @@ import numpy as np
 from VertebralBMDLib.simulation.shapes import Points
 from VertebralBMDLib.simulation.strokes import Drawing, on_lattice, within_all
 
-_BELOW_MM, _TOP_MM = -250.0, 45.0
+_BELOW_MM, _TOP_MM = -270.0, 55.0
 _ROOT = np.array([[26.0, -20.0], [-34.0, -135.0]])  # (x, z) of the upper and lower end of the root of the mesentery
 _FOLD_MM, _BREADTH_MM = 8.0, 10.5  # grain of the two families of clefts; loops are about twice as thick
 _AWAY = ((211.0, 83.0, 17.0), (97.0, 305.0, 141.0), (13.0, 171.0, 333.0))  # places in the smooth field that know nothing of each other
-WALL_MM = 2.2
+WALL_MM, _UNEVEN_MM = 2.2, 5.0
+_BEFORE_SPINE_MM = 38.0  # from the middle of the bodies
+_BESIDE_MM, _ASIDE_MM = (0.0, 40.0, 60.0, 90.0), (0.0, 4.0, 16.0, 34.0)  # how much farther back there is room beside the midline
 
 
 def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
@@ -24,13 +26,17 @@ def paint_packed_loops(drawing: Drawing, rng: np.random.Generator) -> None:
     wall, lumen = drawing.hu(drawing.tissues.gut), drawing.hu(drawing.tissues.chyme)
     wet = np.float32(rng.uniform(-0.6, 0.8))
     room = _room(drawing, rng)
-    box = (np.array([-1e4, -1e4, _BELOW_MM]), np.array([1e4, 1e4, _TOP_MM]))
-    for window in drawing.slabs(box):
-        points = drawing.canvas.grid.points(window)
-        free = on_lattice(room, *(p.ravel() for p in points))[0]
-        if free.min() > 12.0:
+    hindmost = float(drawing.spine.line()[:, 1].max()) - _BEFORE_SPINE_MM + _ASIDE_MM[-1]
+    half_x = float(drawing.trunk.half_x.max())
+    for window in drawing.slabs((np.array([-half_x, -1e4, _BELOW_MM]), np.array([half_x, hindmost, _TOP_MM]))):
+        free = on_lattice(room, *(p.ravel() for p in drawing.canvas.grid.points(window)))[0]
+        near = free < 4.0 * _UNEVEN_MM
+        if not near.any():
             continue
-        free += np.float32(5.0) * drawing.noise(points, 20.0)
+        (top, bottom), (left, right) = (np.nonzero(near.any(axis=axes))[0][[0, -1]] for axes in ((0, 2), (0, 1)))
+        window = (window[0], *(slice(w.start + a, w.start + b + 1) for w, a, b in zip(window[1:], (top, left), (bottom, right))))
+        points = drawing.canvas.grid.points(window)
+        free = free[:, top : bottom + 1, left : right + 1] + np.float32(_UNEVEN_MM) * drawing.noise(points, 20.0)
         at = [tuple(p + np.float32(d) for p, d in zip(points, away)) for away in _AWAY]
         fold, breadth = (drawing.noise(p, g) * np.float32(0.8 * g) for p, g in zip(at, (_FOLD_MM, _BREADTH_MM)))
         clefts = np.abs(fold * breadth) / np.sqrt(fold**2 + breadth**2 + np.float32(0.01))  # rounds where two clefts meet
@@ -52,13 +58,13 @@ def _room(drawing: Drawing, rng: np.random.Generator) -> Callable[..., np.ndarra
     line = drawing.spine.line()
     fatty = max(trunk.visceral + 0.8, 0.0)
     omentum, root = 5.0 + 5.0 * fatty * rng.uniform(0.5, 1.5), 8.0 + 9.0 * fatty
-    top, bottom = rng.uniform(-40.0, 10.0), rng.uniform(-235.0, -185.0)
+    top, bottom = rng.uniform(-30.0, 15.0), rng.uniform(-255.0, -205.0)
 
     def room(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         outside, ring, _, _ = trunk.layers(x, y, z)
         center, half_x, half_y = trunk.ellipse(z)
-        front = np.interp(z, line[:, 2], line[:, 1]) - 38.0
-        behind = y - np.interp(np.abs(x), [0.0, 40.0, 60.0, 90.0], [0.0, 4.0, 16.0, 34.0]) - np.minimum(front, center + 0.25 * half_y)
+        front = np.interp(z, line[:, 2], line[:, 1]) - _BEFORE_SPINE_MM
+        behind = y - np.interp(np.abs(x), _BESIDE_MM, _ASIDE_MM) - np.minimum(front, center + 0.25 * half_y)
         aside = np.abs(x - 4.0) - 0.68 * half_x - 14.0 * np.interp(z, [-170.0, -120.0], [1.0, 0.0])
         share = np.clip((z - _ROOT[0, 1]) / (_ROOT[1, 1] - _ROOT[0, 1]), 0.0, 1.0)
         along = np.hypot(x - _ROOT[0, 0] - share * (_ROOT[1, 0] - _ROOT[0, 0]), 0.8 * (y - front))

@@ -81,7 +81,7 @@ def paint_spleen(drawing: Drawing, rng: np.random.Generator) -> None:
     trunk = drawing.trunk
     z = trunk.dome_mm[1] - rng.uniform(46.0, 66.0)
     at = trunk.wall_point(rng.uniform(30.0, 42.0), z, 31.0)
-    half = np.array([21.0, 43.0, 48.0]) * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.06, 3)
+    half = np.array([24.0, 46.0, 50.0]) * rng.normal(1.0, 0.14) * rng.normal(1.0, 0.06, 3)
     drawing.organ(Ellipsoid(turned(at, -38.0), tuple(half)), drawing.tissues.spleen, 3.0)
 
 
@@ -98,7 +98,7 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
         head + [84.0, 16.0, 38.0],
         head + [108.0, 34.0, 42.0],
     ]
-    rods = Rods.along(points, np.array([10.0, 14.0, 9.0, 9.5, 9.5, 7.0]) * rng.uniform(0.75, 1.1))
+    rods = Rods.along(points, np.array([11.0, 15.0, 11.0, 11.0, 10.5, 8.0]) * rng.uniform(0.75, 1.15))
 
     def lobules(points: Points) -> np.ndarray:
         gaps = np.clip(drawing.noise(points, 4.0) - np.float32(1.4 - 2.5 * fatty), 0.0, 0.8)
