@@ -178,7 +178,7 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
             [-36.0, center - 0.42 * half_y, low + 22.0],
         ]
     )
-    path = _smooth_path(knots, 10.0)
+    path = _smooth_path(knots, 15.0)
     full = rng.uniform(0.55, 1.15)
     radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [36.0, 41.0, 29.0, 20.0, 10.0])
     level = float(path[:, 1].mean() + rng.uniform(-34.0, 8.0))

@@ -184,7 +184,7 @@ def paint_rods(drawing: Drawing, rods: Rods, fill: Fill, grow_mm: float = 0.0, b
         if window is not None:
             points = grid.points(window)
             distance = rods.distance(i, points) - np.float32(grow_mm)
-            if bump_mm:
+            if bump_mm and distance.min() < 5.0 * bump_mm + grid.footprint_mm:
                 distance += np.float32(bump_mm) * drawing.noise(points, 8.0)
             drawing.lay(window, points, distance, fill)
 

@@ -28,7 +28,7 @@ def paint_fat(drawing: Drawing) -> None:
     grid, tissues, field = drawing.canvas.grid, drawing.tissues, drawing.field
     x, y, z_all = (grid.axis(k) for k in range(3))
     fat, muscle, blood = (drawing.hu(m) for m in (tissues.fat, tissues.muscle, tissues.portal_vein))
-    hazy = np.float32(drawing.rng("field").uniform(0.03, 0.11))
+    hazy = np.float32(drawing.rng("field").uniform(0.02, 0.085))
     for start in range(0, grid.size[2], SLAB):
         z = z_all[start : start + SLAB]
         fine, middle, far = field.at(x, y, z, 4.0), field.at(x, y, z, 9.0), field.at(x + 301.0, y + 57.0, z, 10.0)
