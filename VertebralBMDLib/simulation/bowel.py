@@ -170,8 +170,8 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
     low = rng.uniform(-35.0, 25.0)
     knots = np.array(
         [
-            [0.44 * half_x, center + 0.10 * half_y, top - 30.0],
-            [0.52 * half_x, center - 0.12 * half_y, top - 62.0],
+            [0.40 * half_x, center + 0.10 * half_y, top - 30.0],
+            [0.45 * half_x, center - 0.12 * half_y, top - 62.0],
             [0.42 * half_x, center - 0.48 * half_y, 0.5 * (top - 62.0 + low)],
             [0.16 * half_x, center - 0.62 * half_y, low],
             [-0.12 * half_x, center - 0.55 * half_y, low + 8.0],

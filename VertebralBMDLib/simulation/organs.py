@@ -30,7 +30,7 @@ def paint_liver(drawing: Drawing) -> None:
     rng, trunk, tissues = drawing.rng("liver"), drawing.trunk, drawing.tissues
     top = trunk.dome_mm[0]
     tip = rng.uniform(-95.0, -25.0)
-    left_end = rng.uniform(0.15, 0.6)
+    left_end = rng.uniform(0.25, 0.75)
     # how far the visceral surface rises from the tip to the edge of the left lobe in front, 60-125 mm below the dome
     rise = top - rng.uniform(60.0, 125.0) - tip
     center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
@@ -40,7 +40,9 @@ def paint_liver(drawing: Drawing) -> None:
         u = x / half_x
         under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 0.28, 0.72, 0.95, 1.0, 1.25])
         # the visceral surface rises backwards, over kidney and stomach, from the wall in front for the left lobe
-        under = under + np.maximum(y - center + half_y * np.interp(u, [-0.6, -0.2], [0.1, 0.85]), 0.0) * np.interp(u, [-0.9, -0.4, 0.0], [0.1, 0.8, 0.6])
+        under = under + np.maximum(y - center + half_y * np.interp(u, [-0.6, -0.2], [0.1, 0.85]), 0.0) * np.interp(
+            u, [-0.9, -0.4, 0.0], [0.1, 0.8, 0.6]
+        )
         medial = np.interp(y, [center - 55.0, center - 20.0, -22.0, -5.0], [left_end * half_x, 0.25 * half_x, -16.0, -40.0])
         dome = trunk.dome(x, y, trunk.ellipse(z)[0]) + _INTO_MM
         return within_all(outside + ring - _INTO_MM, 0.75 * (under - z), 0.8 * (x - medial), 0.7 * (z - dome))
@@ -112,13 +114,16 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
 def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> None:
     """Kidney with cortex, pyramids, sinus fat and pelvis, in perirenal fat; adrenal above it."""
     tissues, size = drawing.tissues, drawing.spine.size
-    center = np.array([side * 65.0 * size, -4.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
+    center = np.array([side * 67.0 * size, -8.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
     half = np.array([23.0, 29.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
     yaw, lean = np.radians(side * rng.uniform(25.0, 45.0)), np.radians(side * rng.uniform(8.0, 18.0))
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
     # the lower pole lies farther out
     about_y = np.array([[np.cos(lean), 0.0, -np.sin(lean)], [0.0, 1.0, 0.0], [np.sin(lean), 0.0, np.cos(lean)]])
-    frame = Frame(center, about_y @ about_z)
+    # and, on the slope of the psoas, farther forward
+    tilt = np.radians(rng.uniform(5.0, 12.0))
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(tilt), np.sin(tilt)], [0.0, -np.sin(tilt), np.cos(tilt)]])
+    frame = Frame(center, about_x @ about_y @ about_z)
     drawing.organ(Ellipsoid(frame, tuple(half + 5.0)), tissues.fat, 2.5)
     cortex, medulla = drawing.hu(tissues.cortex), drawing.hu(tissues.medulla)
 
