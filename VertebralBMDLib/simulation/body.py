@@ -118,7 +118,7 @@ class Trunk:
         aside, ahead = np.abs(x) - 0.42 * half_x, y - center_y + 8.0
         ring = (aside / (half_x * np.where(aside > 0, 0.60, 1.1))) ** 2 + (ahead / (half_y * np.where(ahead > 0, 0.97, 1.25))) ** 2
         deep = 52.0 + 36.0 * np.clip(ahead / half_y, 0.0, 1.0)  # the sulcus behind reaches lowest
-        return np.where(x < 0, *self.dome_mm) - deep * ring**1.3
+        return np.where(x < 0, *self.dome_mm) - deep * np.minimum(ring**1.3, 1.15)
 
 
 def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:

@@ -33,9 +33,8 @@ def paint_lungs(drawing: Drawing) -> None:
         rim = PLEURA_MM + (DIAPHRAGM_MM - PLEURA_MM) * np.clip((above - elsewhere) / 8.0 + 1.0, 0.0, 1.0)
         return np.maximum(elsewhere, above), np.broadcast_to((y - center) / half_y, outside.shape), rim
 
-    box = (np.full(3, -1e4), np.full(3, 1e4))
-    box[0][2] = trunk.dome_mm[0] - 190.0
-    for window in drawing.slabs(box):
+    wide, front, back = trunk.half_x.max(), (trunk.center_y - trunk.half_y).min(), (trunk.center_y + trunk.half_y).max()
+    for window in drawing.slabs((np.array([-wide, front, trunk.dome_mm[1] - 105.0]), np.array([wide, back, trunk.apex_mm + 10.0]))):
         points = grid.points(window)
         surface, depth, around = on_lattice(pleura, *(p.ravel() for p in points), even=True)
         surface += np.float32(1.2) * drawing.noise(points, 26.0)

@@ -105,10 +105,12 @@ def on_lattice(
     """
     step_mm = LATTICE_MM if len(x) < 2 or x[1] - x[0] < TWIN_PIXEL_MM else 2.0 * LATTICE_MM
     (lx, wx), (ly, wy), (lz, wz) = (_linear(np.asarray(axis, float), step_mm) for axis in (x, y, z))
+    if even:  # a slope takes neighbours on both sides, wherever the grid ends
+        lx, ly, lz = (np.concatenate([[a[0] - step_mm], a, [a[-1] + step_mm]]).astype(np.float32) for a in (lx, ly, lz))
     found = function(lx[None, None, :], ly[None, :, None], lz[:, None, None])
     values = found if isinstance(found, tuple) else (found,)
     if even:
-        values = (evened(values[0], step_mm), *values[1:])
+        values = [v[1:-1, 1:-1, 1:-1] for v in (evened(values[0], step_mm), *values[1:])]
     return [separable(v.astype(np.float32), wz, wy, wx) for v in values]
 
 
