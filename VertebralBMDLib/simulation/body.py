@@ -21,11 +21,11 @@ SKIN_MM = 1.8
 
 _LANDMARKS = ("hip", "S3", "L5", "L3", "L1", "T12", "T10", "T8", "T6", "T4", "T3", "T2", "T1", "neck")
 _HALF_X = [172.0, 163.0, 147.0, 131.0, 137.0, 140.0, 145.0, 144.0, 138.0, 126.0, 114.0, 96.0, 74.0, 62.0]
-_HALF_Y = [96.0, 93.0, 86.0, 82.0, 90.0, 94.0, 100.0, 100.0, 94.0, 83.0, 74.0, 66.0, 60.0, 56.0]
+_HALF_Y = [99.0, 97.0, 93.0, 91.0, 97.0, 100.0, 103.0, 101.0, 94.0, 83.0, 74.0, 66.0, 60.0, 56.0]
 # Wall thickness inside the wall's surface, muscle over it (back, side, front) and share of the fat.
 _RING = {
     "back": [50.0, 40.0, 22.0, 16.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
-    "side": [76.0, 54.0, 22.0, 15.0, 13.0, 11.0, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
+    "side": [76.0, 54.0, 20.0, 13.5, 11.5, 10.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5, 9.5],
     "front": [12.0, 11.0, 10.0, 9.5, 9.0, 9.5, 9.5, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0],
     # beside the spine the muscles of the back fill the gutter behind the ribs and transverse processes
     "gutter": [0.0, 26.0, 54.0, 45.0, 40.0, 33.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0, 14.0, 12.0],
@@ -118,7 +118,7 @@ class Trunk:
         aside, ahead = np.abs(x) - 0.42 * half_x, y - center_y + 8.0
         ring = (aside / (half_x * np.where(aside > 0, 0.60, 1.1))) ** 2 + (ahead / (half_y * np.where(ahead > 0, 0.97, 1.25))) ** 2
         deep = 52.0 + 36.0 * np.clip(ahead / half_y, 0.0, 1.0)  # the sulcus behind reaches lowest
-        return np.where(x < 0, *self.dome_mm) - deep * np.minimum(ring**1.3, 1.15)
+        return np.where(x < 0, *self.dome_mm) - deep * np.minimum(ring**1.3, 2.0)
 
 
 def make_trunk(rng: np.random.Generator, sex: Sex, spine: Spine) -> Trunk:

@@ -42,7 +42,15 @@ def heart_frame(drawing: Drawing) -> Frame:
     axis = _AXIS / np.linalg.norm(_AXIS)
     right = np.cross([0.0, 0.0, 1.0], axis)
     right /= np.linalg.norm(right)
-    return Frame(np.array([18.0, behind - 50.0 * drawing.spine.size, z]), np.column_stack([right, np.cross(axis, right), axis]))
+    # between oesophagus and breastbone, nearer to the one in a deep chest
+    room = 0.5 * (behind - _front(drawing, z))
+    y = behind - np.clip(room, 48.0 * drawing.spine.size, 60.0 * drawing.spine.size)
+    return Frame(np.array([18.0, y, z]), np.column_stack([right, np.cross(axis, right), axis]))
+
+
+def _front(drawing: Drawing, z: float) -> float:
+    """y of the inner side of the front wall in the middle."""
+    return float(drawing.trunk.wall_point(-90.0, z, 12.0)[1])
 
 
 def paint_heart(drawing: Drawing) -> None:
@@ -81,17 +89,18 @@ def paint_great_vessels(drawing: Drawing) -> None:
     down = t6.frame.origin + [24.0, -(0.5 * t6.depth + 2.0), 0.0]
     spine_y = float(t4.frame.origin[1]) - 0.5 * t4.depth
     root = heart + [-14.0, 2.0, 24.0]
+    deep = float(np.clip((spine_y - _front(drawing, arch_z)) / 84.0, 0.9, 1.35))  # the arch spans the chest from front to back
     arch = [
         root,
-        [-16.0, spine_y - 52.0, arch_z - 22.0],
-        [-6.0, spine_y - 44.0, arch_z],
-        [12.0, spine_y - 22.0, arch_z + 5.0],
+        [-16.0, spine_y - 54.0 * deep, arch_z - 22.0],
+        [-6.0, spine_y - 46.0 * deep, arch_z],
+        [12.0, spine_y - 22.0 * deep, arch_z + 5.0],
         [22.0, spine_y - 4.0, arch_z - 8.0],
         down,
     ]
     s = spine.size
     paint_rods(drawing, Rods.along(arch, [15.5 * s, 15.5 * s, 14.5 * s, 13.5 * s, 12.5 * s, 12.0 * s]), tissues.artery)
-    trunk_top = np.array([14.0, spine_y - 42.0, arch_z - 34.0])
+    trunk_top = np.array([14.0, spine_y - 46.0 * deep, arch_z - 34.0])
     pulmonary = [
         Rods.along([heart + [10.0, -14.0, 22.0], trunk_top], [13.0, 13.0]),
         Rods.along([trunk_top, [34.0, spine_y - 12.0, arch_z - 40.0], [46.0, spine_y, arch_z - 60.0]], [12.0, 10.0, 7.0]),
@@ -101,14 +110,14 @@ def paint_great_vessels(drawing: Drawing) -> None:
     right_atrium = heart + [-34.0, 8.0, 8.0]
     cava = [
         right_atrium,
-        [-32.0, spine_y - 38.0, arch_z - 20.0],
-        [-26.0, spine_y - 36.0, arch_z + 30.0],
+        [-32.0, spine_y - 40.0 * deep, arch_z - 20.0],
+        [-26.0, spine_y - 38.0 * deep, arch_z + 30.0],
         [-34.0, spine_y - 30.0, arch_z + 75.0],
     ]
     paint_rods(drawing, Rods.along(cava, [11.0, 10.0, 9.0, 8.0]), tissues.right_heart)
     branches = [
-        Rods.along([[-8.0, spine_y - 46.0, arch_z + 4.0], [-22.0, spine_y - 34.0, arch_z + 60.0]], [6.5, 5.5]),
-        Rods.along([[6.0, spine_y - 32.0, arch_z + 6.0], [14.0, spine_y - 26.0, arch_z + 60.0]], [4.5, 4.0]),
+        Rods.along([[-8.0, spine_y - 46.0 * deep, arch_z + 4.0], [-22.0, spine_y - 34.0, arch_z + 60.0]], [6.5, 5.5]),
+        Rods.along([[6.0, spine_y - 32.0 * deep, arch_z + 6.0], [14.0, spine_y - 26.0, arch_z + 60.0]], [4.5, 4.0]),
         Rods.along([[16.0, spine_y - 16.0, arch_z + 4.0], [26.0, spine_y - 12.0, arch_z + 60.0]], [5.0, 4.5]),
     ]
     paint_rods(drawing, Rods.joined(branches), tissues.artery)

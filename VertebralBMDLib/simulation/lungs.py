@@ -34,7 +34,7 @@ def paint_lungs(drawing: Drawing) -> None:
         return np.maximum(elsewhere, above), np.broadcast_to((y - center) / half_y, outside.shape), rim
 
     wide, front, back = trunk.half_x.max(), (trunk.center_y - trunk.half_y).min(), (trunk.center_y + trunk.half_y).max()
-    for window in drawing.slabs((np.array([-wide, front, trunk.dome_mm[1] - 105.0]), np.array([wide, back, trunk.apex_mm + 10.0]))):
+    for window in drawing.slabs((np.array([-wide, front, trunk.dome_mm[1] - 176.0]), np.array([wide, back, trunk.apex_mm + 10.0]))):
         points = grid.points(window)
         surface, depth, around = on_lattice(pleura, *(p.ravel() for p in points), even=True)
         surface += np.float32(1.2) * drawing.noise(points, 26.0)

@@ -124,7 +124,9 @@ def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> Non
     tilt = np.radians(rng.uniform(5.0, 12.0))
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(tilt), np.sin(tilt)], [0.0, -np.sin(tilt), np.cos(tilt)]])
     frame = Frame(center, about_x @ about_y @ about_z)
-    drawing.organ(Ellipsoid(frame, tuple(half + 5.0)), tissues.fat, 2.5)
+    # its fat lies mostly behind and below
+    around = Frame(center + [0.0, 4.0, -5.0], frame.rotation)
+    drawing.organ(Ellipsoid(around, tuple(half + rng.uniform(2.0, 6.0) + [0.0, 1.0, 3.0])), tissues.fat, 3.5)
     cortex, medulla = drawing.hu(tissues.cortex), drawing.hu(tissues.medulla)
 
     def parenchyma(points: Points) -> np.ndarray:
