@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from VertebralBMDLib.simulation.loops import paint_packed_loops
 from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import Points
 from VertebralBMDLib.simulation.strokes import Drawing, Fill, Rods, paint_rods
 
 WALL_MM = 1.8
-_LOOPS, _LOOP_POINTS, _STEP_MM = 46, 11, 11.0
+_LOOPS, _LOOP_POINTS, _STEP_MM = 16, 9, 11.0
+_BUMP_MM = 1.8  # unevenness of what lies soft and half empty
 
 
 def paint_bowel(drawing: Drawing) -> None:
     """From back to front of what a surgeon would lift out."""
     rng = drawing.rng("gut")
+    paint_packed_loops(drawing, rng)
     paint_duodenum(drawing, rng)
-    paint_colon(drawing, rng)
     paint_small_bowel(drawing, rng)
+    paint_colon(drawing, rng)
     paint_stomach(drawing, rng)
 
 
-def paint_gut(drawing: Drawing, rods: Rods, content: Fill, wall_mm: float = WALL_MM) -> None:
+def paint_gut(drawing: Drawing, rods: Rods, content: Fill, wall_mm: float = WALL_MM, bump_mm: float = _BUMP_MM) -> None:
     """All of the wall first, then the lumen: no partitions where rods meet."""
-    paint_rods(drawing, rods, drawing.tissues.gut)
-    paint_rods(drawing, rods, content, -wall_mm)
+    paint_rods(drawing, rods, drawing.tissues.gut, 0.0, bump_mm)
+    paint_rods(drawing, rods, content, -wall_mm, bump_mm)
 
 
 def gas_above(drawing: Drawing, level_y: float, below: Fill) -> Fill:
@@ -51,7 +54,7 @@ def stool(drawing: Drawing, gassy: float) -> Fill:
 
 
 def paint_small_bowel(drawing: Drawing, rng: np.random.Generator) -> None:
-    """Winding loops in the front and middle of the cavity, collapsed or filled, some with gas."""
+    """Single loops in the front and middle of the cavity that are filled with fluid, or with gas over it."""
     trunk = drawing.trunk
     for _ in range(_LOOPS):
         z = rng.uniform(-215.0, 5.0)
@@ -66,12 +69,11 @@ def paint_small_bowel(drawing: Drawing, rng: np.random.Generator) -> None:
             points.append(at)
         path = _kept_inside(drawing, np.array(points), radius)
         radii = radius * (1.0 + 0.12 * rng.standard_normal(len(path)))
-        gas, level = rng.uniform() < 0.22, float(path[:, 1].mean() - rng.uniform(-4.0, 6.0))
+        gas, level = rng.uniform() < 0.3, float(path[:, 1].mean() - rng.uniform(-2.0, 8.0))
         content: Fill = drawing.tissues.chyme
         if gas:
             content = gas_above(drawing, level, content)
-        empty = not gas and rng.uniform() < 0.45
-        paint_gut(drawing, Rods.along(path, 0.85 * radii if empty else radii), content, 0.6 * radius if empty else WALL_MM)
+        paint_gut(drawing, Rods.along(path, radii), content)
 
 
 def _kept_inside(drawing: Drawing, points: np.ndarray, radius: float) -> np.ndarray:
@@ -128,8 +130,8 @@ def paint_colon(drawing: Drawing, rng: np.random.Generator) -> None:
         radius = rng.uniform(*width)
         haustra = 1.0 + 0.16 * np.sin(np.arange(len(path)) * 10.0 / 26.0 * 2 * np.pi) + rng.normal(0.0, 0.06, len(path))
         content = stool(drawing, rng.uniform(0.15, 0.75))
-        if rng.uniform() < 0.45:
-            content = gas_above(drawing, float(np.median(path[:, 1])) + rng.uniform(-0.8, 0.6) * radius, content)
+        if rng.uniform() < 0.4:
+            content = gas_above(drawing, float(np.quantile(path[:, 1], 0.3)) + rng.uniform(-0.8, 0.8) * radius, content)
         paint_gut(drawing, Rods.along(path, radius * haustra), content)
 
 
@@ -168,17 +170,17 @@ def paint_stomach(drawing: Drawing, rng: np.random.Generator) -> None:
     low = rng.uniform(-35.0, 25.0)
     knots = np.array(
         [
-            [0.44 * half_x, center + 0.04 * half_y, top - 26.0],
-            [0.50 * half_x, center - 0.22 * half_y, top - 62.0],
+            [0.40 * half_x, center + 0.10 * half_y, top - 30.0],
+            [0.45 * half_x, center - 0.12 * half_y, top - 62.0],
             [0.42 * half_x, center - 0.48 * half_y, 0.5 * (top - 62.0 + low)],
             [0.16 * half_x, center - 0.62 * half_y, low],
             [-0.12 * half_x, center - 0.55 * half_y, low + 8.0],
             [-36.0, center - 0.42 * half_y, low + 22.0],
         ]
     )
-    path = _smooth_path(knots, 10.0)
-    full = rng.uniform(0.65, 1.15)
-    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [30.0, 35.0, 26.0, 17.0, 9.0])
-    level = float(path[:, 1].mean() + rng.uniform(-30.0, 14.0))
+    path = _smooth_path(knots, 15.0)
+    full = rng.uniform(0.55, 1.15)
+    radii = full * np.interp(np.linspace(0.0, 1.0, len(path)), [0.0, 0.2, 0.55, 0.85, 1.0], [36.0, 41.0, 29.0, 20.0, 10.0])
+    level = float(path[:, 1].mean() + rng.uniform(-34.0, 8.0))
     food = stool(drawing, 0.0) if rng.uniform() < 0.4 else drawing.tissues.chyme
-    paint_gut(drawing, Rods.along(path, radii), gas_above(drawing, level, food), rng.uniform(2.5, 5.0))
+    paint_gut(drawing, Rods.along(path, radii), gas_above(drawing, level, food), rng.uniform(3.0, 7.0), 2.0 * _BUMP_MM)

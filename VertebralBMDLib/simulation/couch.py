@@ -15,7 +15,7 @@ from VertebralBMDLib.simulation.shapes import Canvas, coverage
 
 CouchShape = Literal["curved", "flat"]
 Insert = Literal["none", "rails", "wires"]
-SHELL: Composition = {"carbon": 1.25}
+SHELL: Composition = {"carbon": 1.5}
 FOAM: Composition = {"polyethylene": 0.05}
 CUSHION: Composition = {"polyethylene": 0.035}
 RAIL: Composition = {"carbon": 1.7}
@@ -75,7 +75,7 @@ def draw_couch(rng: np.random.Generator) -> Couch:
         width_mm=float(rng.uniform(400.0, 530.0)),
         radius_mm=float(rng.uniform(400.0, 700.0)),
         thickness_mm=float(rng.uniform(35.0, 80.0)),
-        shell_mm=float(rng.uniform(1.0, 2.5)),
+        shell_mm=float(rng.uniform(1.2, 3.0)),
         cushion_mm=float(rng.uniform(10.0, 40.0)) * float(rng.random() < 0.7),
         insert=str(rng.choice(["none", "rails", "wires"], p=[0.72, 0.25, 0.03])),
         table_height_mm=float(np.clip(rng.normal(140.0, 20.0), 90.0, 210.0)),

@@ -8,7 +8,7 @@ from VertebralBMDLib.simulation.materials import AIR
 from VertebralBMDLib.simulation.shapes import coverage
 from VertebralBMDLib.simulation.strokes import Drawing, Rods, grow_tree, on_lattice, paint_rods, within_all
 
-DIAPHRAGM_MM = 3.0
+DIAPHRAGM_MM, PLEURA_MM = 3.0, 0.6
 # Half width of the mediastinum (mm) by depth behind the bodies' centres (mm).
 _BEHIND = [-110.0, -75.0, -50.0, -28.0, -5.0, 15.0, 40.0]
 _HALF_WIDTH = [5.0, 8.0, 17.0, 24.0, 22.0, 26.0, 36.0]
@@ -21,23 +21,24 @@ def paint_lungs(drawing: Drawing) -> None:
     line = drawing.spine.line()
     empty, muscle = drawing.hu(drawing.tissues.lung), drawing.hu(drawing.tissues.muscle)
 
-    def pleura(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(signed mm to the lung's surface, -1 front to 1 back)."""
+    def pleura(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(signed mm to the lung's surface, -1 front to 1 back, mm of muscle or pleura around it)."""
         outside, ring, _, _ = trunk.layers(x, y, z)
         center, _, half_y = trunk.ellipse(z)
         spine_x, spine_y = (np.interp(z, line[:, 2], line[:, k]) for k in (0, 1))
         beside = np.interp(y - spine_y, _BEHIND, _HALF_WIDTH) - np.abs(x - spine_x)
         above = 0.6 * (trunk.dome(x, y, center) - z)
         apex = 0.7 * (z - trunk.apex_mm) + 0.006 * ((np.abs(x) - 38.0) ** 2 + (y - center - 5.0) ** 2)
-        return within_all(outside + ring + 1.0, beside, above, apex), np.broadcast_to((y - center) / half_y, outside.shape)
+        elsewhere = within_all(outside + ring + 1.0, beside, apex)
+        rim = PLEURA_MM + (DIAPHRAGM_MM - PLEURA_MM) * np.clip((above - elsewhere) / 8.0 + 1.0, 0.0, 1.0)
+        return np.maximum(elsewhere, above), np.broadcast_to((y - center) / half_y, outside.shape), rim
 
-    box = (np.full(3, -1e4), np.full(3, 1e4))
-    box[0][2] = trunk.dome_mm[0] - 190.0
-    for window in drawing.slabs(box):
+    wide, front, back = trunk.half_x.max(), (trunk.center_y - trunk.half_y).min(), (trunk.center_y + trunk.half_y).max()
+    for window in drawing.slabs((np.array([-wide, front, trunk.dome_mm[1] - 176.0]), np.array([wide, back, trunk.apex_mm + 10.0]))):
         points = grid.points(window)
-        surface, depth = on_lattice(pleura, *(p.ravel() for p in points), even=True)
+        surface, depth, around = on_lattice(pleura, *(p.ravel() for p in points), even=True)
         surface += np.float32(1.2) * drawing.noise(points, 26.0)
-        rim = coverage(surface - np.float32(DIAPHRAGM_MM), grid.footprint_mm)
+        rim = coverage(surface - around, grid.footprint_mm)
         if not rim.any():
             continue
         air = coverage(surface, grid.footprint_mm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -16,13 +17,17 @@ from VertebralBMDLib.simulation.wall import sheets
 GRAINS_MM, ALONG_Z = (1.7, 4.5), 5.0  # fat streaks follow the fibres
 
 
-def marbled(drawing: Drawing, infiltration: float, septa: float):
-    """Fill: muscle with streaks of fat over `infiltration` of it and septa of fat (0-1 strong) along the body."""
+def marbled(drawing: Drawing, infiltration: float, septa: float, low_down: float = 0.0) -> Callable[[Points], np.ndarray]:
+    """Fill: muscle with streaks of fat over `infiltration` of it and septa of fat (0-1 strong) along the body.
+
+    low_down: how much stronger the infiltration is at the lumbosacral junction.
+    """
     muscle, fat = drawing.hu(drawing.tissues.muscle), drawing.hu(drawing.tissues.fat)
 
     def fill(points: Points) -> np.ndarray:
         grain = sum(drawing.noise(points, step, ALONG_Z) for step in GRAINS_MM)
-        streaks = 0.3 * (grain - np.float32(2.6 - 7.0 * infiltration))
+        share = np.float32(infiltration) * (1.0 + np.float32(low_down) * np.clip((-30.0 - points[2]) / 90.0, 0.0, 1.0))
+        streaks = 0.3 * (grain - np.float32(2.6) + np.float32(7.0) * share)
         fatty = np.clip(streaks, 0.0, 0.8) + np.float32(septa) * sheets(drawing.noise(points, 12.0, ALONG_Z), 0.16)
         return muscle + np.minimum(fatty, 0.95) * (fat - muscle)
 
@@ -38,16 +43,18 @@ def paint_muscles(drawing: Drawing) -> None:
     z_l = {name: float(spine.landmark(name).frame.origin[2]) for name in ("T1", "T9", "T12", "L1", "L3", "L5")}
     lumbar = [z_l["L5"] - 90.0, z_l["L5"], z_l["L3"], z_l["L1"], z_l["T12"]]
     back = [z_l["L5"] - 75.0, z_l["L5"] - 30.0, z_l["L5"], z_l["L3"], z_l["T12"], z_l["T9"], z_l["T1"]]
-    streaky, firm = marbled(drawing, infiltration, min(0.1 + 1.6 * infiltration, 0.8)), marbled(drawing, 0.4 * infiltration, 0.1)
+    streaky, firm = marbled(drawing, 0.8 * infiltration, min(0.1 + 1.6 * infiltration, 0.8)), marbled(drawing, 0.4 * infiltration, 0.1)
+    # the multifidus turns to fat first, from below
+    deep = marbled(drawing, infiltration, min(0.12 + 1.6 * infiltration, 0.8), 1.2)
     for side in (-1.0, 1.0):
         quadratus = along_spine(
             spine,
             0.0,
             lumbar[1:],
-            [26.0, 27.0, 24.0, 20.0],
-            [14.0, 17.0, 12.0, 6.0],
-            [8.0, 9.0, 7.0, 4.0],
-            [side * v * s for v in (78.0, 68.0, 50.0, 45.0)],
+            [26.0, 26.0, 24.0, 21.0],
+            [16.0, 19.0, 14.0, 7.0],
+            [8.0, 9.5, 7.5, 4.5],
+            [side * v * s for v in (72.0, 57.0, 46.0, 42.0)],
         )
         psoas = along_spine(
             spine,
@@ -64,8 +71,8 @@ def paint_muscles(drawing: Drawing) -> None:
                 [14.0, 16.0, 16.0, 15.0, 14.0, 13.0, 12.0],
                 [50.0, 48.0, 46.0, 45.0, 46.0, 50.0, 53.0],
                 [10.0, 13.0, 13.0, 12.0, 11.0, 10.0, 9.0],
-                [9.0, 13.0, 15.0, 15.0, 13.0, 9.0, 8.0],
-                streaky,
+                [9.0, 16.0, 19.0, 17.0, 13.0, 9.0, 8.0],
+                deep,
             ),
             (
                 [16.0, 30.0, 38.0, 37.0, 34.0, 32.0, 30.0],

@@ -30,17 +30,19 @@ def paint_liver(drawing: Drawing) -> None:
     rng, trunk, tissues = drawing.rng("liver"), drawing.trunk, drawing.tissues
     top = trunk.dome_mm[0]
     tip = rng.uniform(-95.0, -25.0)
-    left_end = rng.uniform(0.15, 0.6)
-    # how far the visceral surface rises from the tip to the left lobe, which is 45-75 mm thick
-    rise = top - rng.uniform(45.0, 75.0) - tip
+    left_end = rng.uniform(0.25, 0.75)
+    # how far the visceral surface rises from the tip to the edge of the left lobe in front, 60-125 mm below the dome
+    rise = top - rng.uniform(60.0, 125.0) - tip
     center, half_x, half_y = (float(v) for v in trunk.ellipse(np.array(20.0)))
 
     def surface(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         outside, ring, _, _ = trunk.layers(x, y, z)
         u = x / half_x
-        under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 0.28, 0.72, 0.95, 1.0, 1.15])
-        # the visceral surface rises backwards, over kidney and stomach
-        under = under + np.maximum(y - center + 10.0, 0.0) * np.interp(u, [-0.9, -0.4], [0.1, 0.8])
+        under = tip + rise * np.interp(u, [-1.0, -0.75, -0.45, -0.15, 0.15, 0.6], [0.0, 0.28, 0.72, 0.95, 1.0, 1.25])
+        # the visceral surface rises backwards, over kidney and stomach, from the wall in front for the left lobe
+        under = under + np.maximum(y - center + half_y * np.interp(u, [-0.6, -0.2], [0.1, 0.85]), 0.0) * np.interp(
+            u, [-0.9, -0.4, 0.0], [0.1, 0.8, 0.6]
+        )
         medial = np.interp(y, [center - 55.0, center - 20.0, -22.0, -5.0], [left_end * half_x, 0.25 * half_x, -16.0, -40.0])
         dome = trunk.dome(x, y, trunk.ellipse(z)[0]) + _INTO_MM
         return within_all(outside + ring - _INTO_MM, 0.75 * (under - z), 0.8 * (x - medial), 0.7 * (z - dome))
@@ -81,7 +83,7 @@ def paint_spleen(drawing: Drawing, rng: np.random.Generator) -> None:
     trunk = drawing.trunk
     z = trunk.dome_mm[1] - rng.uniform(46.0, 66.0)
     at = trunk.wall_point(rng.uniform(30.0, 42.0), z, 31.0)
-    half = np.array([21.0, 43.0, 48.0]) * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.06, 3)
+    half = np.array([24.0, 46.0, 50.0]) * rng.normal(1.0, 0.14) * rng.normal(1.0, 0.06, 3)
     drawing.organ(Ellipsoid(turned(at, -38.0), tuple(half)), drawing.tissues.spleen, 3.0)
 
 
@@ -98,7 +100,7 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
         head + [84.0, 16.0, 38.0],
         head + [108.0, 34.0, 42.0],
     ]
-    rods = Rods.along(points, np.array([10.0, 14.0, 9.0, 9.5, 9.5, 7.0]) * rng.uniform(0.75, 1.1))
+    rods = Rods.along(points, np.array([11.0, 15.0, 11.0, 11.0, 10.5, 8.0]) * rng.uniform(0.75, 1.15))
 
     def lobules(points: Points) -> np.ndarray:
         gaps = np.clip(drawing.noise(points, 4.0) - np.float32(1.4 - 2.5 * fatty), 0.0, 0.8)
@@ -112,14 +114,19 @@ def paint_pancreas(drawing: Drawing, rng: np.random.Generator) -> None:
 def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> None:
     """Kidney with cortex, pyramids, sinus fat and pelvis, in perirenal fat; adrenal above it."""
     tissues, size = drawing.tissues, drawing.spine.size
-    center = np.array([side * 63.0 * size, 1.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
-    half = np.array([26.0, 27.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
+    center = np.array([side * 67.0 * size, -8.0, -18.0 + 9.0 * side]) + rng.normal(0.0, [4.0, 4.0, 8.0])
+    half = np.array([23.0, 29.0, 55.0]) * size * rng.normal(1.0, 0.06) * rng.normal(1.0, 0.04, 3)
     yaw, lean = np.radians(side * rng.uniform(25.0, 45.0)), np.radians(side * rng.uniform(8.0, 18.0))
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
     # the lower pole lies farther out
     about_y = np.array([[np.cos(lean), 0.0, -np.sin(lean)], [0.0, 1.0, 0.0], [np.sin(lean), 0.0, np.cos(lean)]])
-    frame = Frame(center, about_y @ about_z)
-    drawing.organ(Ellipsoid(frame, tuple(half + 5.0)), tissues.fat, 2.5)
+    # and, on the slope of the psoas, farther forward
+    tilt = np.radians(rng.uniform(5.0, 12.0))
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(tilt), np.sin(tilt)], [0.0, -np.sin(tilt), np.cos(tilt)]])
+    frame = Frame(center, about_x @ about_y @ about_z)
+    # its fat lies mostly behind and below
+    around = Frame(center + [0.0, 4.0, -5.0], frame.rotation)
+    drawing.organ(Ellipsoid(around, tuple(half + rng.uniform(2.0, 6.0) + [0.0, 1.0, 3.0])), tissues.fat, 3.5)
     cortex, medulla = drawing.hu(tissues.cortex), drawing.hu(tissues.medulla)
 
     def parenchyma(points: Points) -> np.ndarray:
@@ -128,10 +135,10 @@ def paint_kidney(drawing: Drawing, side: float, rng: np.random.Generator) -> Non
         return cortex + pyramids * (medulla - cortex)
 
     drawing.organ(Ellipsoid(frame, tuple(half)), parenchyma, 1.6, 22.0)
-    sinus = frame.to_world([-side * 0.50 * half[0], 0.0, 0.0])
-    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.62 * half[0], 0.30 * half[1], 0.44 * half[2])), tissues.fat, 3.0, 12.0)
-    pelvis = frame.to_world([-side * 0.55 * half[0], 0.0, -3.0])
-    drawing.organ(Ellipsoid(Frame(pelvis, frame.rotation), (8.0, 5.0, 14.0)), tissues.urine, 2.0, 9.0)
+    sinus = frame.to_world([-side * 0.6 * half[0], 0.0, 0.0])
+    drawing.organ(Ellipsoid(Frame(sinus, frame.rotation), (0.60 * half[0], 0.22 * half[1], 0.46 * half[2])), tissues.fat, 2.0, 9.0)
+    pelvis = frame.to_world([-side * 0.75 * half[0], 0.0, -3.0])
+    drawing.organ(Ellipsoid(Frame(pelvis, frame.rotation), (9.0, 3.5, 12.0)), tissues.urine, 1.5, 9.0)
     paint_adrenal(drawing, frame.to_world([-side * 0.5 * half[0], -0.3 * half[1], 0.98 * half[2]]), side)
 
 
@@ -150,10 +157,11 @@ def paint_bladder(drawing: Drawing, rng: np.random.Generator) -> None:
     """Bladder behind the pubis, prostate or uterus behind and below."""
     tissues = drawing.tissues
     sacrum = drawing.spine.sacral_frame.origin
-    fill = rng.uniform(0.6, 1.25)
-    at = np.array([rng.normal(0.0, 4.0), sacrum[1] - 66.0, sacrum[2] - 88.0 + 12.0 * fill])
-    womb = at + [rng.normal(0.0, 10.0), 34.0, 12.0]
-    drawing.organ(Ellipsoid(turned(womb, 0.0), (26.0, 20.0, 30.0)), tissues.muscle, 3.0)
+    fill = rng.uniform(0.6, 1.5)
+    at = np.array([rng.normal(0.0, 4.0), sacrum[1] - 68.0, sacrum[2] - 96.0 + 26.0 * fill])
+    womb = at + [rng.normal(0.0, 10.0), 30.0 * min(fill, 1.2), 22.0 * fill]
+    half = np.array([26.0, 18.0, 28.0]) * rng.uniform(0.7, 1.2)
+    drawing.organ(Ellipsoid(turned(womb, 0.0), tuple(half)), tissues.muscle, 3.0)
     half = np.array([42.0, 32.0, 30.0]) * fill
     drawing.organ(Ellipsoid(turned(at, 0.0), tuple(half + 3.0)), tissues.gut, 2.0, 40.0)
     drawing.organ(Ellipsoid(turned(at, 0.0), tuple(half)), tissues.urine, 2.0, 40.0)

@@ -105,10 +105,12 @@ def on_lattice(
     """
     step_mm = LATTICE_MM if len(x) < 2 or x[1] - x[0] < TWIN_PIXEL_MM else 2.0 * LATTICE_MM
     (lx, wx), (ly, wy), (lz, wz) = (_linear(np.asarray(axis, float), step_mm) for axis in (x, y, z))
+    if even:  # a slope takes neighbours on both sides, wherever the grid ends
+        lx, ly, lz = (np.concatenate([[a[0] - step_mm], a, [a[-1] + step_mm]]).astype(np.float32) for a in (lx, ly, lz))
     found = function(lx[None, None, :], ly[None, :, None], lz[:, None, None])
     values = found if isinstance(found, tuple) else (found,)
     if even:
-        values = (evened(values[0], step_mm), *values[1:])
+        values = [v[1:-1, 1:-1, 1:-1] for v in (evened(values[0], step_mm), *values[1:])]
     return [separable(v.astype(np.float32), wz, wy, wx) for v in values]
 
 
@@ -173,17 +175,20 @@ class Rods:
         )
 
 
-def paint_rods(drawing: Drawing, rods: Rods, fill: Fill, grow_mm: float = 0.0) -> None:
-    """Draw each rod that the grid meets, `grow_mm` thicker than it is."""
+def paint_rods(drawing: Drawing, rods: Rods, fill: Fill, grow_mm: float = 0.0, bump_mm: float = 0.0) -> None:
+    """Draw each rod that the grid meets, `grow_mm` thicker than it is and uneven by `bump_mm` (SD)."""
     grid = drawing.canvas.grid
-    low, high = rods.bounds(grow_mm)
+    low, high = rods.bounds(grow_mm + 2.0 * bump_mm)
     first = np.asarray(grid.origin_mm) - [*grid.spacing_mm[:2], grid.slice_mm]
     last = np.array([grid.axis(k)[-1] for k in range(3)]) + [*grid.spacing_mm[:2], grid.slice_mm]
     for i in np.nonzero(((high >= first) & (low <= last)).all(axis=1))[0]:
         window = grid.window((low[i], high[i]))
         if window is not None:
             points = grid.points(window)
-            drawing.lay(window, points, rods.distance(i, points) - np.float32(grow_mm), fill)
+            distance = rods.distance(i, points) - np.float32(grow_mm)
+            if bump_mm and distance.min() < 5.0 * bump_mm + grid.footprint_mm:
+                distance += np.float32(bump_mm) * drawing.noise(points, 8.0)
+            drawing.lay(window, points, distance, fill)
 
 
 def grow_tree(

@@ -18,15 +18,24 @@ def sheets(field: np.ndarray, width: float) -> np.ndarray:
     return np.maximum(1.0 - np.abs(field) * np.float32(1.0 / width), 0.0)
 
 
+def threads(one: np.ndarray, other: np.ndarray, width: float) -> np.ndarray:
+    """0-1: winding threads where two smooth fields cross zero together; small vessels."""
+    return np.clip(1.5 - np.sqrt(one * one + other * other) * np.float32(1.0 / width), 0.0, 1.0)
+
+
 def paint_fat(drawing: Drawing) -> None:
-    """The background of everything: visceral fat with faint strands."""
-    grid, tissues = drawing.canvas.grid, drawing.tissues
+    """The background of everything: visceral fat with strands, small vessels and hazy places."""
+    grid, tissues, field = drawing.canvas.grid, drawing.tissues, drawing.field
     x, y, z_all = (grid.axis(k) for k in range(3))
-    fat, muscle = drawing.hu(tissues.fat), drawing.hu(tissues.muscle)
+    fat, muscle, blood = (drawing.hu(m) for m in (tissues.fat, tissues.muscle, tissues.portal_vein))
+    hazy = np.float32(drawing.rng("field").uniform(0.02, 0.085))
     for start in range(0, grid.size[2], SLAB):
         z = z_all[start : start + SLAB]
-        strands = sheets(drawing.field.at(x, y, z, 9.0), 0.10) + sheets(drawing.field.at(x, y, z, 4.0), 0.07)
-        drawing.canvas.hu[start : start + SLAB] = fat + np.float32(0.22) * strands * (muscle - fat)
+        fine, middle, far = field.at(x, y, z, 4.0), field.at(x, y, z, 9.0), field.at(x + 301.0, y + 57.0, z, 10.0)
+        strands = np.float32(0.24) * (sheets(middle, 0.13) + sheets(fine, 0.09)) + hazy * np.clip(far + 0.9, 0.0, 2.2)
+        vessels = np.maximum(threads(middle, far, 0.17), threads(fine, far, 0.16))
+        hu = fat + strands * (muscle - fat)
+        drawing.canvas.hu[start : start + SLAB] = hu + np.float32(0.5) * vessels * (blood - hu)
 
 
 def paint_wall(drawing: Drawing) -> None:
@@ -46,8 +55,10 @@ def paint_wall(drawing: Drawing) -> None:
         coarse = drawing.field.at(x, y, z, COARSE_MM)
         outside += np.float32(0.4) * coarse
         _blend(hu, coverage(-ring - outside, width), muscle - _planes(outside, ring, cover, coarse) * streaky * (muscle - fat))
-        septa = sheets(coarse + np.float32(0.35) * drawing.field.at(x, y, z, 6.0), 0.10)
-        _blend(hu, coverage(cover - outside, width), fat + np.float32(0.28) * septa * (muscle - fat))
+        fine = drawing.field.at(x, y, z, 6.0)
+        septa = np.float32(0.3) * sheets(coarse + np.float32(0.35) * fine, 0.12) + np.float32(0.7) * threads(coarse, fine, 0.13)
+        fascia = _line(outside - cover - np.float32(0.5) * fat_mm, 1.0) * np.clip(np.float32(0.15) + np.float32(0.2) * coarse, 0.0, 0.4)
+        _blend(hu, coverage(cover - outside, width), fat + np.minimum(septa + fascia + np.float32(0.03), 0.8) * (muscle - fat))
         _blend(hu, coverage(cover + fat_mm - outside, width), skin)
         _blend(hu, coverage(cover + fat_mm + SKIN_MM - outside, width), air)
 
@@ -59,7 +70,7 @@ def _blend(hu: np.ndarray, share: np.ndarray, value: np.ndarray | np.float32) ->
 def _planes(outside: np.ndarray, ring: np.ndarray, cover: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     """0-1: fat between the muscles of the wall, and streaks within them."""
     depth = -outside / ring
-    flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0)
+    flank = np.clip(0.5 * (ring - 10.5), 0.0, 1.0) * np.clip(0.2 * (30.0 - ring), 0.0, 1.0)
     lines = flank * sum(_line((depth - np.float32(at)) * ring, 1.7) for at in _LAYER_LINES)
     lines += _line(outside - np.float32(0.5), 1.6) * (cover > 3.0) + _line(outside - np.float32(0.55) * cover, 1.8) * (cover > 7.0)
     return np.minimum(1.5 * lines * np.clip(0.7 + 0.5 * coarse, 0.2, 1.0) + 0.55 * sheets(coarse, 0.15), 1.0)
