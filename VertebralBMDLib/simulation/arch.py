@@ -26,8 +26,8 @@ _FACET = [15.0, 12.0, 11.0, 11.0, 11.5, 12.0, 12.5, 13.5, 15.5, 18.0, 21.0]  # j
 _TIP = [37.0, 33.0, 31.0, 28.0, 25.0, 22.0, 35.0, 40.0, 46.0, 43.0, 46.0]  # transverse process from the midline
 _TIP_BACK = [14.0, 20.0, 22.0, 21.0, 19.0, 17.0, 18.0, 17.0, 15.0, 15.0, 10.0]
 _SPINOUS = [32.0, 30.0, 30.0, 26.0, 23.0, 23.0, 28.0, 30.0, 30.0, 27.0, 20.0]  # length beyond the canal
-_SPINOUS_DROP = [0.6, 1.1, 1.5, 1.15, 0.75, 0.35, 0.18, 0.14, 0.12, 0.14, 0.2]  # share of the body's height
-_SPINOUS_HIGH = [10.0, 9.5, 9.5, 10.5, 12.0, 15.0, 19.0, 20.5, 21.0, 19.0, 13.0]  # from its upper to its lower edge
+_SPINOUS_DROP = [0.6, 1.35, 1.8, 1.4, 0.85, 0.35, 0.18, 0.14, 0.12, 0.14, 0.2]  # share of the body's height
+_SPINOUS_HIGH = [11.0, 11.5, 12.0, 12.5, 13.0, 15.0, 19.0, 20.5, 20.0, 16.5, 10.5]  # from its upper to its lower edge
 # Outlines seen from the side, from the root's upper corner round the tip to its lower corner: along the length; share
 # of the drop and of the height below the root. Slender and steep in the chest, a hatchet at the loins.
 _SLENDER = [(-0.04, 0.0, -0.1), (0.4, 0.33, 0.05), (0.9, 0.9, 0.0), (1.0, 1.02, 0.22), (1.0, 1.08, 0.55), (0.9, 1.05, 0.85)]
@@ -140,7 +140,7 @@ class Arch:
         loins = np.clip((self.place - 9.3) / 2.2, 0.0, 1.0)
         along, down, below = ((1.0 - loins) * np.array(_SLENDER) + loins * np.array(_HATCHET)).T
         outline = np.column_stack([behind + 1.5 + along * length, -0.02 * body.height - down * drop - below * high])
-        thick = s * habit.thick * np.array([3.8, 2.6 + 0.7 * loins, 3.4 + 1.0 * loins])
+        thick = s * habit.thick * np.array([3.8, 2.9 + 0.5 * loins, 3.8 + 0.8 * loins])
         return Blade(body.frame, outline + s * habit.corners, tuple(float(t) for t in thick), habit.sway_mm, 2.3 * s)
 
 

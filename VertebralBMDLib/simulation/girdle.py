@@ -24,12 +24,12 @@ def paint_girdle(drawing: Drawing, inner_mg: float, fat_fraction: float) -> None
     paint_cartilage(drawing)
     paint_bone(canvas, sternum(drawing), BoneStuff(0.7, 800.0, 0.75 * inner_mg, fat_fraction, 0.25), RIBS)
     for side in (-1.0, 1.0):
-        paint_bone(canvas, [clavicle(drawing, side)[i] for i in range(3)], BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
+        paint_bone(canvas, clavicle(drawing, side), BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
         paint_bone(canvas, scapula(drawing, side), BoneStuff(1.2, 950.0, 0.6 * inner_mg, fat_fraction), RIBS)
         head = shoulder(drawing, side)
         arm = [Ellipsoid(Frame(head, np.eye(3)), (23.0 * s,) * 3), _rod(head, head + [side * 34.0, -18.0, 120.0], 17.0, 11.0)]
         paint_bone(canvas, arm, BoneStuff(2.0, 1050.0, 0.6 * inner_mg, fat_fraction), RIBS)
-        paint_bone(canvas, femur(drawing, side), BoneStuff(2.0, 1050.0, 0.9 * inner_mg, fat_fraction), PELVIS)
+        paint_bone(canvas, femur(drawing, side), BoneStuff(1.5, 1050.0, 0.9 * inner_mg, fat_fraction, 0.2), PELVIS)
 
 
 def _rod(start: np.ndarray, end: np.ndarray, radius_start: float, radius_end: float, stretch: float = 1.0) -> Capsule:
@@ -54,7 +54,7 @@ def paint_axillae(drawing: Drawing) -> None:
 def breastbone(drawing: Drawing) -> Tube:
     """Outline of the whole breastbone in the front wall, T3 to T10."""
     z = np.linspace(_height(drawing, "T10") + 2.0, _height(drawing, "T3") + 6.0, 31)
-    y = np.array([drawing.trunk.wall_point(-90.0, h, 7.0)[1] for h in z])
+    y = np.interp(z, z[::5], [drawing.trunk.wall_point(-90.0, h, 7.0)[1] for h in z[::5]])
     share = np.linspace(0.0, 1.0, len(z))
     rng = stream(drawing.seed, SUBJECTS.index("girdle"), 1)
     wide = np.interp(share, [0.0, 0.06, 0.17, 0.30, 0.50, 0.70, 0.78, 0.86, 0.96, 1.0], [4, 7, 11, 19, 18, 15, 17, 26, 27, 22])

@@ -21,7 +21,7 @@ _HEIGHT = [S1_HEIGHT_MM, 25.0, 21.0, 18.0, 15.0, 11.0, 9.0, 7.0]
 _DEPTH = [27.5, 18.0, 13.0, 10.5, 9.0, 7.0, 6.0, 5.0]
 _WIDTH = [43.0, 34.0, 28.0, 24.0, 20.0, 13.0, 10.0, 7.0]
 _NARROWS = [0.20, 0.13, 0.12, 0.07, 0.10, 0.10, 0.10, 0.15]
-_TURN = [0.0, 7.0, -5.0, -22.0, -36.0, -48.0, -60.0, -72.0]
+_TURN = [0.0, 9.0, -8.0, -30.0, -46.0, -56.0, -68.0, -80.0]
 _CANAL = [15.0, 12.0, 9.0, 6.5]  # depth behind S1 to S4
 _CREST = [9.0, 9.0, 7.0, 4.0]  # depth of the median crest there
 
@@ -40,11 +40,11 @@ class Sacrum:
 
     @classmethod
     def make(cls, rng: np.random.Generator, frame: Frame, size: float) -> Sacrum:
-        gaps = [rng.uniform(1.5, 4.5), rng.uniform(-1.0, 1.6), *rng.uniform(-1.6, 0.2, 2), *rng.uniform(0.5, 2.0, 3)]
+        gaps = [rng.uniform(0.8, 3.8), rng.uniform(-1.6, 1.0), *rng.uniform(-2.4, -0.6, 2), *rng.uniform(-0.5, 1.5, 3)]
         return cls(
             frame,
             size,
-            float(rng.uniform(0.75, 1.25)),
+            float(rng.uniform(0.75, 1.3)),
             tuple(float(g) for g in gaps),
             tuple(float(c) for c in rng.uniform(0.6, 1.3, 4)),
             Waves.make(rng, 12.0, 40.0),
@@ -109,7 +109,7 @@ class Sacrum:
                 center = 0.5 * (
                     upper.frame.to_world([0.0, 0.0, -0.5 * upper.height]) + lower.frame.to_world([0.0, 0.0, 0.5 * lower.height])
                 )
-                half = (0.42 * upper.width, 0.40 * lower.depth * 1.2, 0.5 * gap + 1.2)
+                half = (0.52 * lower.width, 0.62 * lower.depth, 0.5 * gap + 1.4)
                 found.append(Ellipsoid(Frame(center, lower.frame.rotation), half))
         return found
 
@@ -119,7 +119,7 @@ class Sacrum:
 
     def _sides(self) -> list[Solid]:
         found: list[Solid] = []
-        alae = ((17, 1, 1, 40, 12, -9, 11, 17), (15, 1, -23, 42, 17, -32, 10, 15), (12, 2, -47, 35, 12, -53, 8, 11))
+        alae = ((17, 1, 1, 45, 8, -8, 11, 17), (15, 1, -23, 44, 17, -32, 10, 15), (12, 2, -47, 35, 12, -53, 8, 11))
         alae += ((10, 0, -68, 25, 4, -70, 6, 7), (8, -8, -84, 16, -6, -83, 5, 5))
         for side in (-1.0, 1.0):
             for u0, v0, w0, u1, v1, w1, thin, thick in alae:

@@ -15,6 +15,7 @@ from VertebralBMDLib.simulation.findings import FINDING_LABELS
 from VertebralBMDLib.simulation.lesions import Blob, lay
 from VertebralBMDLib.simulation.materials import bone
 from VertebralBMDLib.simulation.pelvis import hip_bone
+from VertebralBMDLib.simulation.sacrum import Sacrum
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Frame, Solid, Window, coverage
 from VertebralBMDLib.simulation.spine import Spine
 from VertebralBMDLib.simulation.trabecular import TEXTURELESS_MM, marrow_bone_hu
@@ -171,16 +172,23 @@ def paint_skeleton(
 
     blobs: lesions of each level, which may reach from the body into the pedicle.
     """
-    sacrum = spine.sacrum
-    hips = [hip_bone(sacrum.frame.origin, spine.size, side) for side in (-1.0, 1.0)]
-    for whole, _ in hips:
-        paint_bone(canvas, whole, BoneStuff(1.2, 950.0, 0.75 * inner_mg, fat_fraction, 0.25), PELVIS)
+    paint_pelvis(canvas, spine.sacrum, inner_mg, fat_fraction)
     for level in levels:
         for rib in rib_pair(spine, trunk, level):
             paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
-    paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.25 * inner_mg, 0.1))
-    stuff = BoneStuff(0.55, 820.0, 0.9 * inner_mg, fat_fraction, 0.22)
-    paint_bone(canvas, sacrum.solids(), stuff, SACRUM, frame=sacrum.frame, beside=[solid for _, facing in hips for solid in facing])
-    stuff = BoneStuff(1.0, 950.0, 1.05 * inner_mg, fat_fraction, 0.22)
+    stuff = BoneStuff(0.9, 950.0, 1.0 * inner_mg, fat_fraction, 0.22)
     for level in levels:
         paint_bone(canvas, spine.arches(level), stuff, POSTERIOR, blobs=blobs.get(level, ()), frame=spine.body(level).frame)
+
+
+def paint_pelvis(canvas: Canvas, sacrum: Sacrum, inner_mg: float, fat_fraction: float) -> None:
+    """Hip bones, what is left of the sacral discs, and the sacrum."""
+    origin, size = sacrum.frame.origin, sacrum.size
+    if canvas.grid.window((origin - np.array([150.0, 120.0, 200.0]) * size, origin + np.array([150.0, 100.0, 75.0]) * size)) is None:
+        return
+    hips = [hip_bone(origin, size, side) for side in (-1.0, 1.0)]
+    for whole, _ in hips:
+        paint_bone(canvas, whole, BoneStuff(1.2, 950.0, 0.75 * inner_mg, fat_fraction, 0.25), PELVIS)
+    paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.35 * inner_mg, 0.1))
+    stuff = BoneStuff(0.55, 820.0, 0.9 * inner_mg, fat_fraction, 0.22)
+    paint_bone(canvas, sacrum.solids(), stuff, SACRUM, frame=sacrum.frame, beside=[solid for _, facing in hips for solid in facing])

@@ -34,7 +34,7 @@ _WEDGE = [0.0, -0.03, -0.04, -0.03, -0.06, -0.05, 0.0, 0.03, 0.06, 0.15]  # (ant
 _FLARE = [0.08, 0.13, 0.17, 0.18, 0.23, 0.27, 0.25, 0.22, 0.14, 0.10]  # of the width
 _HEART = [0.02, 0.12, 0.12, 0.07, 0.02, 0.0, 0.0, 0.0, 0.0, -0.02]
 # Backward lean of the body axis going up, degrees: kyphosis above, lordosis below.
-_LEAN = [-22, -16, 0, 5, 10, 10, 7, 2, -5, -18]
+_LEAN = [-22, -16, 0, 5, 10, 10, 7, 2, -7, -21]
 # Between women and men, half the difference each way; volumes then differ by 23 %.
 SIZE = {"F": 0.97, "M": 1.04}
 _SLOTS = 20  # draws made for every column, whatever its number of levels
@@ -232,8 +232,8 @@ def _step(rotations: list[np.ndarray], height: np.ndarray, disc: np.ndarray, upp
 
 
 def _sacral_frame(l5: BodyShape, pose: Frame, disc: float, rng: np.random.Generator) -> Frame:
-    """Pose of S1: its centre half its height below its endplate, tilted like the sacral slope (32-48 degrees)."""
-    turned = rotation(np.radians(-rng.uniform(32.0, 48.0)), 0.0, 0.0)
+    """Pose of S1: its centre half its height below its endplate, tilted like the sacral slope (36-54 degrees)."""
+    turned = rotation(np.radians(-rng.uniform(36.0, 54.0)), 0.0, 0.0)
     gap = 0.5 * (l5.height * (1 + l5.wedge * 0.1) + disc)
     center = pose.origin - gap * pose.rotation[:, 2] - 0.5 * (disc + S1_HEIGHT_MM) * turned[:, 2]
     return Frame(center, turned)
