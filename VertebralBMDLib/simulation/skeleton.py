@@ -23,7 +23,7 @@ from VertebralBMDLib.simulation.vertebra import Waves
 
 POSTERIOR, SACRUM, RIBS, PELVIS = 2, 3, 4, 5  # values in the structures map; 1 is the bodies
 _JOINT_MM = 2.2  # sacroiliac joint, from bone to bone
-_PATCHES = Waves.make(np.random.default_rng(1), 3.0, 12.0, 10)
+_PATCHES = Waves.make(np.random.default_rng(1), 3.0, 12.0, 7)
 
 # By rib from the last but eleventh: angle (degrees, 90 = back) at which its bone ends, and how far it has dropped there (mm).
 _RIB_END = {
@@ -68,14 +68,15 @@ def paint_bone(
 ) -> None:
     """Draw the union of solids as one bone, label it and mark it; `blobs` are lesions in it, in `frame`.
 
-    beside: solids of the bone with which it has a joint; it ends a joint space in front of them.
+    beside: solids of the bone with which it has a joint; it ends a joint space in front of them
+    where samples are fine enough to show it.
     """
     boxes = [s.bounds for s in solids]
     whole = canvas.grid.window((np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)))
     if whole is None:
         return
     distance = _union(canvas, whole, list(zip(solids, boxes)))
-    if beside:
+    if beside and canvas.grid.footprint_mm < TEXTURELESS_MM:
         grown = [(solid, tuple(b + d for b, d in zip(solid.bounds, (-_JOINT_MM, _JOINT_MM)))) for solid in beside]
         np.maximum(distance, np.float32(_JOINT_MM) - _union(canvas, whole, grown), out=distance)
     footprint = canvas.grid.footprint_mm
@@ -190,5 +191,5 @@ def paint_pelvis(canvas: Canvas, sacrum: Sacrum, inner_mg: float, fat_fraction: 
     for whole, _ in hips:
         paint_bone(canvas, whole, BoneStuff(1.2, 950.0, 0.75 * inner_mg, fat_fraction, 0.25), PELVIS)
     paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.35 * inner_mg, 0.1))
-    stuff = BoneStuff(0.55, 820.0, 0.9 * inner_mg, fat_fraction, 0.22)
+    stuff = BoneStuff(0.55, 820.0, 1.0 * inner_mg, fat_fraction, 0.22)
     paint_bone(canvas, sacrum.solids(), stuff, SACRUM, frame=sacrum.frame, beside=[solid for _, facing in hips for solid in facing])

@@ -153,7 +153,7 @@ def _textures(rng: np.random.Generator, shape: tuple[int, ...], footprint_mm: fl
     blur = 0.3 * footprint_mm / LATTICE_MM if footprint_mm > LATTICE_MM else 0.0
     fields = []
     for sigma in ((FINE_UP_MM, FINE_MM, FINE_MM), (COARSE_UP_MM, COARSE_MM, COARSE_MM), (COARSE_MM,) * 3):
-        noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), np.array(sigma) / LATTICE_MM, truncate=3.0)
+        noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), np.array(sigma) / LATTICE_MM, truncate=2.5)
         noise /= noise.std()
         fields.append(ndimage.gaussian_filter(noise, blur, truncate=3.0) if blur and not fields else noise)
     fine, coarse, fatty = fields

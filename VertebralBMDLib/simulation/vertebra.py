@@ -154,8 +154,9 @@ class BodyShape:
         b = np.abs(v) / half_v
         p = np.float32(self.exponent)
         a_p, b_p = a ** (p - 1), b ** (p - 1)
-        section = np.maximum((a_p * a + b_p * b) ** (1 / p), np.float32(1e-3))
-        slope = np.sqrt((a_p / half_u) ** 2 + (b_p / half_v) ** 2) / section ** (p - 1)
+        level_p = np.maximum(a_p * a + b_p * b, np.float32(1e-3) ** p)
+        section = level_p ** (1 / p)
+        slope = np.sqrt((a_p / half_u) ** 2 + (b_p / half_v) ** 2) * section / level_p
         return (section - 1.0) / np.maximum(slope, 1.0 / self.width), section
 
     def _dish(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
