@@ -119,7 +119,7 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
         disc[-1] *= 0.45
     wedge = np.interp(at, _KNOT, _WEDGE) + rng.normal(0.0, 0.025, _SLOTS)[:n]
     flare = np.interp(at, _KNOT, _FLARE) + rng.normal(0.0, 0.02) + rng.normal(0.0, 0.012, _SLOTS)[:n]
-    cup, hollow = rng.uniform(0.4, 1.6) * size * rng.uniform(0.5, 1.5, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
+    cup, hollow = rng.uniform(0.2, 1.3) * size * rng.uniform(0.5, 1.5, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
     exponent, uneven = rng.uniform(2.15, 2.65), rng.uniform(0.25, 0.6)
     poses_rng, waves_rng, worn_rng = (np.random.default_rng(s) for s in rng.integers(2**63, size=3))
     shapes = []
