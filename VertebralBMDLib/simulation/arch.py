@@ -89,8 +89,9 @@ class Arch:
         for side in (-1.0, 1.0):
             parts += self._side(side, back, canal, height)
             root = (side * (lateral + 1.0), back + 0.60 * canal, 0.14 * height)
-            rise = 0.18 if self.place < 10.5 else 0.08
-            parts.append((root, (side * tip[0], tip[1], rise * height), 3.4 * s, 2.6 * s, 1.6))
+            # stout with a knob for the rib in the chest, a thin fan at the loins
+            rise, thick, knob, tall = (0.18, 3.8, 4.6, 1.4) if self.place < 10.5 else (0.08, 3.2, 2.4, 1.9)
+            parts.append((root, (side * tip[0], tip[1], rise * height), thick * s, knob * s, tall))
             if self.wing > 0.0:
                 ala = (side * 43.0 * s, back - 6.0, -0.55 * height)
                 parts.append((root, ala, 7.0 * s, 12.0 * self.wing * s, 1.2))

@@ -177,7 +177,7 @@ def paint_skeleton(
     for level in levels:
         for rib in rib_pair(spine, trunk, level):
             paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
-    stuff = BoneStuff(0.9, 950.0, 1.0 * inner_mg, fat_fraction, 0.22)
+    stuff = BoneStuff(0.9, 950.0, 1.2 * inner_mg, fat_fraction, 0.22)
     for level in levels:
         paint_bone(canvas, spine.arches(level), stuff, POSTERIOR, blobs=blobs.get(level, ()), frame=spine.body(level).frame)
 
