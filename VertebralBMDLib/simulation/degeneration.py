@@ -59,7 +59,7 @@ def worn_body(rng: np.random.Generator, body: BodyShape, degeneration: float, pl
         if chance < 0.25 * wear:
             place_uv = (0.3 * (x - 0.5) * body.width, (0.25 * y - 0.02) * body.depth)
             dents.append(Dent(upper, *(float(c) for c in place_uv), float(3.0 + 3.0 * radius), float(2.0 + 3.0 * depth)))
-    return replace(body, spurs=tuple(spurs), dents=tuple(dents))
+    return replace(body, spurs=tuple(spurs), dents=(*body.dents, *dents))
 
 
 def wear_of_disc(rng: np.random.Generator, disc: BodyShape, degeneration: float, place: float) -> DiscWear:

@@ -6,10 +6,12 @@ The arms are up beside the head, as for most body CT. LPS mm; sizes are adult me
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
+from VertebralBMDLib.simulation.pelvis import HEAD, HEAD_MM
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Capsule, Ellipsoid, Frame, Plate, Solid, Tube
 from VertebralBMDLib.simulation.skeleton import PELVIS, RIBS, BoneStuff, paint_bone, rib_pair
-from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods
+from VertebralBMDLib.simulation.strokes import SUBJECTS, Drawing, Rods, paint_rods, stream
 
 _TRUE_RIBS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7")
 _FALSE_RIBS = ("T8", "T9", "T10")
@@ -20,14 +22,14 @@ def paint_girdle(drawing: Drawing, inner_mg: float, fat_fraction: float) -> None
     canvas, s = drawing.canvas, drawing.spine.size
     paint_axillae(drawing)
     paint_cartilage(drawing)
-    paint_bone(canvas, [sternum(drawing)], BoneStuff(1.0, 850.0, 0.6 * inner_mg, fat_fraction), RIBS)
+    paint_bone(canvas, sternum(drawing), BoneStuff(0.7, 800.0, 0.75 * inner_mg, fat_fraction, 0.25), RIBS)
     for side in (-1.0, 1.0):
-        paint_bone(canvas, [clavicle(drawing, side)[i] for i in range(3)], BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
+        paint_bone(canvas, clavicle(drawing, side), BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
         paint_bone(canvas, scapula(drawing, side), BoneStuff(1.2, 950.0, 0.6 * inner_mg, fat_fraction), RIBS)
         head = shoulder(drawing, side)
         arm = [Ellipsoid(Frame(head, np.eye(3)), (23.0 * s,) * 3), _rod(head, head + [side * 34.0, -18.0, 120.0], 17.0, 11.0)]
         paint_bone(canvas, arm, BoneStuff(2.0, 1050.0, 0.6 * inner_mg, fat_fraction), RIBS)
-        paint_bone(canvas, femur(drawing, side), BoneStuff(2.0, 1050.0, 0.9 * inner_mg, fat_fraction), PELVIS)
+        paint_bone(canvas, femur(drawing, side), BoneStuff(1.5, 1050.0, 0.9 * inner_mg, fat_fraction, 0.2), PELVIS)
 
 
 def _rod(start: np.ndarray, end: np.ndarray, radius_start: float, radius_end: float, stretch: float = 1.0) -> Capsule:
@@ -49,22 +51,43 @@ def paint_axillae(drawing: Drawing) -> None:
         paint_rods(drawing, Rods.along(vessel, [2.0, 3.5, 4.5]), drawing.tissues.vein)
 
 
-def sternum(drawing: Drawing) -> Tube:
-    """Manubrium, body and xiphoid in the front wall, T3 to T10."""
-    z = np.linspace(_height(drawing, "T10") + 2.0, _height(drawing, "T3") + 6.0, 9)
-    y = np.array([drawing.trunk.wall_point(-90.0, h, 7.0)[1] for h in z])
-    s = drawing.spine.size
-    wide = np.array([4.0, 9.0, 16.0, 19.0, 18.0, 16.0, 17.0, 27.0, 24.0]) * s
-    return Tube(z, np.zeros(len(z)), y, wide, np.array([3.0, 4.0, 5.5, 6.0, 6.0, 6.0, 6.5, 7.5, 7.0]))
+def breastbone(drawing: Drawing) -> Tube:
+    """Outline of the whole breastbone in the front wall, T3 to T10."""
+    z = np.linspace(_height(drawing, "T10") + 2.0, _height(drawing, "T3") + 6.0, 31)
+    y = np.interp(z, z[::5], [drawing.trunk.wall_point(-90.0, h, 7.0)[1] for h in z[::5]])
+    share = np.linspace(0.0, 1.0, len(z))
+    rng = stream(drawing.seed, SUBJECTS.index("girdle"), 1)
+    wide = np.interp(share, [0.0, 0.06, 0.17, 0.30, 0.50, 0.70, 0.78, 0.86, 0.96, 1.0], [4, 7, 11, 19, 18, 15, 17, 26, 27, 22])
+    thick = np.interp(share, [0.0, 0.15, 0.25, 0.7, 0.76, 0.95, 1.0], [2.2, 3.6, 5.2, 5.6, 6.2, 7.2, 5.5])
+    # the ribs' notches, and what is uneven in everyone
+    wide = wide * (1.0 + 0.07 * np.cos(2.0 * np.pi * 6.5 * share)) * rng.normal(1.0, 0.04, len(z))
+    bend = np.interp(share, [0.0, 0.16, 0.74, 1.0], [rng.normal(0.0, 5.0), 0.0, 0.0, 2.0])
+    uneven = ndimage.gaussian_filter1d(rng.normal(0.0, 2.2, len(z)), 1.5)
+    size = drawing.spine.size
+    return Tube(z, uneven, y + bend + uneven[::-1], wide * size, thick * rng.normal(1.0, 0.05, len(z)) * size)
+
+
+def sternum(drawing: Drawing) -> list[Solid]:
+    """Xiphoid, body and manubrium, with the joints between them."""
+    whole = breastbone(drawing)
+    low, high = whole.z[0], whole.z[-1]
+    parts: list[Solid] = []
+    for start, end in ((0.0, 0.155), (0.165, 0.735), (0.75, 1.0)):
+        z = np.linspace(low + start * (high - low), low + end * (high - low), 24)
+        x, y, half_x, half_y = (np.interp(z, whole.z, v) for v in (whole.center_x, whole.center_y, whole.half_x, whole.half_y))
+        # rounded ends, 5 mm high
+        round_off = np.sqrt(1.0 - 0.7 * np.clip(1.0 - np.minimum(z - z[0], z[-1] - z) / 5.0, 0.0, 1.0) ** 2)
+        parts.append(Tube(z, x, y, half_x * round_off, half_y * round_off))
+    return parts
 
 
 def paint_cartilage(drawing: Drawing) -> None:
     """From each rib's end in the wall up to the sternum; the false ribs join the seventh."""
-    plate = sternum(drawing)
+    plate = breastbone(drawing)
     front = (np.array([-300.0, -500.0, plate.z[0] - 150.0]), np.array([300.0, float(plate.center_y.max()) + 50.0, plate.z[-1] + 60.0]))
     if drawing.canvas.grid.window(front) is None:
         return
-    bundles, joins = [], np.linspace(plate.z[-2], plate.z[2], len(_TRUE_RIBS))
+    bundles, joins = [], np.linspace(plate.z[-3], plate.z[8], len(_TRUE_RIBS))
     last = {}
     for level, join in zip(_TRUE_RIBS + _FALSE_RIBS, [*joins, *[None] * len(_FALSE_RIBS)]):
         for side, rib in zip((-1.0, 1.0), rib_pair(drawing.spine, drawing.trunk, level)):
@@ -90,7 +113,7 @@ def shoulder(drawing: Drawing, side: float) -> np.ndarray:
 
 def clavicle(drawing: Drawing, side: float) -> list[Solid]:
     """S-shaped, from the manubrium up and back to the shoulder."""
-    plate = sternum(drawing)
+    plate = breastbone(drawing)
     root = np.array([side * 24.0, plate.center_y[-1], plate.z[-1] + 2.0])
     tip = shoulder(drawing, side) + [-side * 12.0, 2.0, 26.0]
     bend = [root, root + 0.33 * (tip - root) + [0.0, -9.0, 4.0], root + 0.7 * (tip - root) + [0.0, 10.0, 4.0], tip]
@@ -123,11 +146,11 @@ def scapula(drawing: Drawing, side: float) -> list[Solid]:
 def femur(drawing: Drawing, side: float) -> list[Solid]:
     """Head, neck, trochanter and upper shaft below the hip socket."""
     s = drawing.spine.size
-    head = drawing.spine.sacral_frame.origin + np.array([side * 90.0, -14.0, -104.0]) * s
+    head = drawing.spine.sacral_frame.origin + HEAD * [side, 1.0, 1.0] * s
     trochanter = head + np.array([side * 50.0, 12.0, -12.0])
     shaft = trochanter + np.array([-side * 8.0, 0.0, -30.0])
     return [
-        Ellipsoid(Frame(head, np.eye(3)), (23.5 * s,) * 3),
+        Ellipsoid(Frame(head, np.eye(3)), (HEAD_MM * s,) * 3),
         _rod(head, trochanter, 15.0, 15.0),
         _rod(trochanter, shaft, 16.0, 16.0),
         _rod(shaft, shaft + np.array([-side * 4.0, 0.0, -140.0]), 16.0, 14.0),

@@ -41,7 +41,7 @@ def draw_qualities(
     fat = float(np.clip(0.40 + 0.010 * (age - 50.0) + rng.normal(0.0, 0.08), 0.12, 0.85))
     wall = float(np.clip(0.38 - 0.0025 * (age - 55.0) + rng.normal(0.0, 0.08), 0.15, 0.70))
     mineral = float(np.clip(rng.normal(850.0, 45.0), 720.0, 980.0))
-    texture = float(np.clip(rng.lognormal(np.log(0.33), 0.15), 0.20, 0.50))
+    texture = float(np.clip(rng.lognormal(np.log(0.41), 0.30), 0.18, 0.75))
     gradient, vein = float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.12, 0.21))
     spread, fats = rng.normal(0.0, _LEVEL_SD, slots), rng.normal(0.0, 0.025, slots)
     walls, sclerotic = rng.normal(1.0, 0.08, slots), rng.uniform(0.0, 1.6, slots)

@@ -1,13 +1,12 @@
 """Bones other than the bodies: arches, ribs, sacrum and pelvis, as unions of simple solids.
 
-Each is a cortical shell of known thickness around cancellous bone; partial volume does the rest.
+Each is a cortical shell of known thickness around patchy cancellous bone; partial volume does the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,11 +14,16 @@ from VertebralBMDLib.simulation.body import Trunk
 from VertebralBMDLib.simulation.findings import FINDING_LABELS
 from VertebralBMDLib.simulation.lesions import Blob, lay
 from VertebralBMDLib.simulation.materials import bone
-from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Frame, Plate, Solid, coverage
+from VertebralBMDLib.simulation.pelvis import hip_bone
+from VertebralBMDLib.simulation.sacrum import Sacrum
+from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Frame, Solid, Window, coverage
 from VertebralBMDLib.simulation.spine import Spine
-from VertebralBMDLib.simulation.vertebra import BodyShape
+from VertebralBMDLib.simulation.trabecular import TEXTURELESS_MM, marrow_bone_hu
+from VertebralBMDLib.simulation.vertebra import Waves
 
 POSTERIOR, SACRUM, RIBS, PELVIS = 2, 3, 4, 5  # values in the structures map; 1 is the bodies
+_JOINT_MM = 2.2  # sacroiliac joint, from bone to bone
+_PATCHES = Waves.make(np.random.default_rng(1), 3.0, 12.0, 7)
 
 # By rib from the last but eleventh: angle (degrees, 90 = back) at which its bone ends, and how far it has dropped there (mm).
 _RIB_END = {
@@ -40,12 +44,16 @@ _RIB_END = {
 
 @dataclass(frozen=True)
 class BoneStuff:
-    """Cortex thickness (mm), its mineral and the true mineral inside (mg CaHA/cm3), marrow fat."""
+    """Cortex thickness (mm), its mineral and the true mineral inside (mg CaHA/cm3), marrow fat.
+
+    patchy: SD of the mineral inside, as a share, over patches of 3-12 mm.
+    """
 
     cortex_mm: float
     cortex_mg: float
     inner_mg: float
     fat_fraction: float
+    patchy: float = 0.0
 
 
 def paint_bone(
@@ -56,30 +64,29 @@ def paint_bone(
     finding: str | None = None,
     blobs: Sequence[Blob] = (),
     frame: Frame = LPS_FRAME,
+    beside: Sequence[Solid] = (),
 ) -> None:
-    """Draw the union of solids as one bone, label it and mark it; `blobs` are lesions in it, in `frame`."""
+    """Draw the union of solids as one bone, label it and mark it; `blobs` are lesions in it, in `frame`.
+
+    beside: solids of the bone with which it has a joint; it ends a joint space in front of them
+    where samples are fine enough to show it.
+    """
     boxes = [s.bounds for s in solids]
     whole = canvas.grid.window((np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)))
     if whole is None:
         return
-    n = canvas.grid.subslices
-    shape = tuple((s.stop - s.start) * (n if k == 0 else 1) for k, s in enumerate(whole))
-    distance = np.full(shape, 50.0, np.float32)
-    for solid, box in zip(solids, boxes):
-        window = canvas.grid.window(box)
-        if window is None:
-            continue
-        part = [slice(w.start - f.start, w.stop - f.start) for w, f in zip(window, whole)]
-        part[0] = slice(part[0].start * n, part[0].stop * n)
-        view = distance[tuple(part)]
-        np.minimum(view, solid.distance(*canvas.grid.points(window)), out=view)
+    distance = _union(canvas, whole, list(zip(solids, boxes)))
+    if beside and canvas.grid.footprint_mm < TEXTURELESS_MM:
+        grown = [(solid, tuple(b + d for b, d in zip(solid.bounds, (-_JOINT_MM, _JOINT_MM)))) for solid in beside]
+        np.maximum(distance, np.float32(_JOINT_MM) - _union(canvas, whole, grown), out=distance)
     footprint = canvas.grid.footprint_mm
     outside, inside = coverage(distance, footprint), coverage(distance + np.float32(stuff.cortex_mm), footprint)
     cortex = np.float32(canvas.beam.hu(bone(stuff.cortex_mg, 0.0)))
-    inner = np.float32(canvas.beam.hu(bone(stuff.inner_mg, stuff.fat_fraction)))
+    inner = _cancellous(canvas, whole, stuff, inside, frame)
+    shape = distance.shape
     shares: list[tuple[int, np.ndarray]] = []
     if blobs:
-        inner, cortex = (np.full(shape, hu, np.float32) for hu in (inner, cortex))
+        inner, cortex = (np.broadcast_to(hu, shape).astype(np.float32) for hu in (inner, cortex))
         shares = lay(blobs, canvas.beam, frame.to_local(*canvas.grid.points(whole)), footprint, inner, cortex)
     share = canvas.blend(whole, outside, (outside - inside) * cortex + inside * inner)
     if structure is not None:
@@ -88,6 +95,38 @@ def paint_bone(
         canvas.findings[whole][share >= 0.5] = FINDING_LABELS[finding]
     for label, part in shares:
         canvas.findings[whole][canvas.slice_mean(part * outside) >= 0.5] = label
+
+
+def _union(canvas: Canvas, whole: Window, solids: Sequence[tuple[Solid, tuple]]) -> np.ndarray:
+    """Signed distance to solids, each in its own box, over the samples of a window; 50 mm far from all."""
+    n = canvas.grid.subslices
+    distance = np.full(tuple((s.stop - s.start) * (n if k == 0 else 1) for k, s in enumerate(whole)), 50.0, np.float32)
+    for solid, box in solids:
+        window = canvas.grid.window(box)
+        if window is None:
+            continue
+        part = [slice(max(w.start, f.start), min(w.stop, f.stop)) for w, f in zip(window, whole)]
+        if any(p.start >= p.stop for p in part):
+            continue
+        points = canvas.grid.points(tuple(part))
+        low = [p.start - f.start for p, f in zip(part, whole)]
+        z, y, x = (slice(k, k + p.stop - p.start) for k, p in zip(low, part))
+        view = distance[z.start * n : z.stop * n, y, x]
+        np.minimum(view, solid.distance(*points), out=view)
+    return distance
+
+
+def _cancellous(canvas: Canvas, whole: Window, stuff: BoneStuff, inside: np.ndarray, frame: Frame) -> np.ndarray | np.float32:
+    """HU under the cortex; samples larger than the patches see none of them."""
+    plain = np.float32(canvas.beam.hu(bone(stuff.inner_mg, stuff.fat_fraction)))
+    within = inside > 0.0
+    if not stuff.patchy or canvas.grid.footprint_mm > TEXTURELESS_MM or not within.any():
+        return plain
+    local = (np.broadcast_to(c, inside.shape)[within] for c in frame.to_local(*canvas.grid.points(whole)))
+    inner = np.full(inside.shape, plain, np.float32)
+    share = np.maximum(1.0 + np.float32(stuff.patchy) * _PATCHES.at(*local), 0.0)
+    inner[within] = marrow_bone_hu(canvas.beam, np.float32(stuff.inner_mg) * share, np.float32(stuff.fat_fraction))
+    return inner
 
 
 def rib_pair(spine: Spine, trunk: Trunk, level: str) -> list[list[Capsule]]:
@@ -121,76 +160,6 @@ def rib_pair(spine: Spine, trunk: Trunk, level: str) -> list[list[Capsule]]:
     return ribs
 
 
-def sacrum(spine: Spine) -> list[Solid]:
-    """S1 body, four more segments curving down and back, and the alae towards the pelvis."""
-    f, s = spine.sacral_frame, spine.size
-    solids: list[Solid] = [BodyShape(f, 50.0 * s, 33.0 * s, 30.0 * s, flare=(-0.05, -0.05), cups=(1.0, 1.0), wedge=0.15, hollow=0.05)]
-    column = [(0, 3, -12, 17), (0, 7, -32, 14), (0, 9, -54, 12), (0, 4, -74, 10), (0, -10, -92, 7), (0, -30, -108, 4)]
-    for (x0, y0, z0, r0), (x1, y1, z1, r1) in pairwise(column):
-        solids.append(Capsule(f, (x0 * s, y0 * s, z0 * s), (x1 * s, y1 * s, z1 * s), r0 * s, r1 * s))
-    for side in (-1.0, 1.0):
-        for a, b, ra, rb in (
-            ((12, 4, -4), (44, 14, -10), 14, 13),
-            ((12, 6, -22), (44, 16, -26), 13, 12),
-            ((10, 8, -42), (36, 14, -46), 11, 10),
-            ((8, 6, -62), (26, 8, -64), 9, 7),
-            ((6, 0, -78), (18, 0, -80), 7, 5),
-        ):
-            solids.append(
-                Capsule(
-                    f,
-                    (side * a[0] * s, a[1] * s, a[2] * s),
-                    (side * b[0] * s, b[1] * s, b[2] * s),
-                    ra * s,
-                    rb * s,
-                    1.25,
-                )
-            )
-        solids.append(Capsule(f, (side * 20.0 * s, 26.0 * s, 8.0 * s), (side * 14.0 * s, 30.0 * s, -60.0 * s), 5.0, 4.0))
-    solids.append(Capsule(f, (0.0, 36.0 * s, 0.0), (0.0, 30.0 * s, -62.0 * s), 5.0, 4.0))
-    return solids
-
-
-def pelvis(spine: Spine) -> list[list[Solid]]:
-    """Left and right wing: a fan of plates from above the hip to a thick crest, and the sacroiliac part."""
-    origin, s = spine.sacral_frame.origin, spine.size
-    crest = np.array(
-        [
-            [44, 50, -40],
-            [47, 52, -8],
-            [59, 50, 20],
-            [76, 44, 42],
-            [98, 22, 54],
-            [118, -6, 52],
-            [129, -32, 36],
-            [129, -52, 12],
-            [122, -62, -14],
-        ],
-        float,
-    )
-    hub = np.array([88.0, -10.0, -78.0])
-    wings = []
-    for side in (-1.0, 1.0):
-        flip = np.array([side, 1.0, 1.0]) * s
-        rim, base = origin + crest * flip, origin + hub * flip
-        solids: list[Solid] = [Plate(np.array([base, p, q]), 2.8) for p, q in pairwise(rim)]
-        solids += [Capsule(LPS_FRAME, tuple(p), tuple(q), 6.0, 6.0, 1.1) for p, q in pairwise(rim)]
-        solids.append(Capsule(LPS_FRAME, tuple(origin + np.array([54, 36, -22]) * flip), tuple(base), 10.0, 14.0, 1.2))
-        solids.append(
-            Capsule(
-                LPS_FRAME,
-                tuple(origin + np.array([52, 46, 4]) * flip),
-                tuple(origin + np.array([52, 44, -42]) * flip),
-                8.0,
-                8.0,
-            )
-        )
-        solids.append(Capsule(LPS_FRAME, tuple(rim[-1]), tuple(base), 6.0, 14.0, 1.0))
-        solids.append(Capsule(LPS_FRAME, tuple(base), tuple(base + np.array([4.0, -4.0, -45.0]) * flip), 20.0, 26.0))
-        wings.append(solids)
-    return wings
-
-
 def paint_skeleton(
     canvas: Canvas,
     spine: Spine,
@@ -204,12 +173,23 @@ def paint_skeleton(
 
     blobs: lesions of each level, which may reach from the body into the pedicle.
     """
-    for wing in pelvis(spine):
-        paint_bone(canvas, wing, BoneStuff(1.1, 950.0, 0.7 * inner_mg, fat_fraction), PELVIS)
+    paint_pelvis(canvas, spine.sacrum, inner_mg, fat_fraction)
     for level in levels:
         for rib in rib_pair(spine, trunk, level):
             paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
-    paint_bone(canvas, sacrum(spine), BoneStuff(0.7, 900.0, 0.85 * inner_mg, fat_fraction), SACRUM)
-    stuff = BoneStuff(1.3, 1000.0, 1.25 * inner_mg, fat_fraction)
+    stuff = BoneStuff(0.9, 950.0, 1.2 * inner_mg, fat_fraction, 0.22)
     for level in levels:
         paint_bone(canvas, spine.arches(level), stuff, POSTERIOR, blobs=blobs.get(level, ()), frame=spine.body(level).frame)
+
+
+def paint_pelvis(canvas: Canvas, sacrum: Sacrum, inner_mg: float, fat_fraction: float) -> None:
+    """Hip bones, what is left of the sacral discs, and the sacrum."""
+    origin, size = sacrum.frame.origin, sacrum.size
+    if canvas.grid.window((origin - np.array([150.0, 120.0, 200.0]) * size, origin + np.array([150.0, 100.0, 75.0]) * size)) is None:
+        return
+    hips = [hip_bone(origin, size, side) for side in (-1.0, 1.0)]
+    for whole, _ in hips:
+        paint_bone(canvas, whole, BoneStuff(1.2, 950.0, 0.75 * inner_mg, fat_fraction, 0.25), PELVIS)
+    paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.35 * inner_mg, 0.1))
+    stuff = BoneStuff(0.55, 820.0, 1.0 * inner_mg, fat_fraction, 0.22)
+    paint_bone(canvas, sacrum.solids(), stuff, SACRUM, frame=sacrum.frame, beside=[solid for _, facing in hips for solid in facing])

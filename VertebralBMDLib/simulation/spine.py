@@ -11,11 +11,12 @@ from typing import Literal
 
 import numpy as np
 
-from VertebralBMDLib.simulation.arch import Arch, arch_of
+from VertebralBMDLib.simulation.arch import Arch, Habit, arch_of
 from VertebralBMDLib.simulation.degeneration import worn_body, worn_disc
 from VertebralBMDLib.simulation.findings import Findings, Variant, levels_of
+from VertebralBMDLib.simulation.sacrum import S1_HEIGHT_MM, Sacrum
 from VertebralBMDLib.simulation.shapes import Frame, Solid, Tube
-from VertebralBMDLib.simulation.vertebra import BodyShape, Waves
+from VertebralBMDLib.simulation.vertebra import BodyShape, Dent, Waves
 
 Sex = Literal["F", "M"]
 RibKind = Literal["full", "short", "none"]
@@ -33,7 +34,7 @@ _WEDGE = [0.0, -0.03, -0.04, -0.03, -0.06, -0.05, 0.0, 0.03, 0.06, 0.15]  # (ant
 _FLARE = [0.08, 0.13, 0.17, 0.18, 0.23, 0.27, 0.25, 0.22, 0.14, 0.10]  # of the width
 _HEART = [0.02, 0.12, 0.12, 0.07, 0.02, 0.0, 0.0, 0.0, 0.0, -0.02]
 # Backward lean of the body axis going up, degrees: kyphosis above, lordosis below.
-_LEAN = [-22, -16, 0, 5, 10, 10, 7, 2, -5, -18]
+_LEAN = [-22, -16, 0, 5, 10, 10, 7, 2, -7, -21]
 # Between women and men, half the difference each way; volumes then differ by 23 %.
 SIZE = {"F": 0.97, "M": 1.04}
 _SLOTS = 20  # draws made for every column, whatever its number of levels
@@ -52,9 +53,14 @@ class Spine:
     discs: tuple[BodyShape, ...]
     arch_shapes: tuple[Arch, ...]
     ribs: tuple[RibKind, ...]
-    sacral_frame: Frame
+    sacrum: Sacrum
     size: float
     variant: Variant = "none"
+
+    @property
+    def sacral_frame(self) -> Frame:
+        """Pose of S1."""
+        return self.sacrum.frame
 
     def index(self, level: str) -> int:
         """Place of a level from the top; ValueError for a level that this column lacks."""
@@ -83,7 +89,7 @@ class Spine:
             return Frame(rotation @ frame.origin, rotation @ frame.rotation)
 
         bodies, discs = (tuple(replace(b, frame=turn(b.frame)) for b in group) for group in (self.bodies, self.discs))
-        return replace(self, bodies=bodies, discs=discs, sacral_frame=turn(self.sacral_frame))
+        return replace(self, bodies=bodies, discs=discs, sacrum=replace(self.sacrum, frame=turn(self.sacral_frame)))
 
     def line(self, behind_mm: float = 0.0) -> np.ndarray:
         """Body centres moved backwards in their own frames, (levels, 3) LPS, with ascending z."""
@@ -111,9 +117,9 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
     disc *= worn_disc(rng, findings.degeneration, _SLOTS)[:n]
     if findings.variant in ("sacralised_L5", "lumbarised_S1"):
         disc[-1] *= 0.45
-    wedge = np.interp(at, _KNOT, _WEDGE) + rng.normal(0.0, 0.02, _SLOTS)[:n]
+    wedge = np.interp(at, _KNOT, _WEDGE) + rng.normal(0.0, 0.025, _SLOTS)[:n]
     flare = np.interp(at, _KNOT, _FLARE) + rng.normal(0.0, 0.02) + rng.normal(0.0, 0.012, _SLOTS)[:n]
-    cup, hollow = rng.uniform(0.5, 1.8) * size * rng.uniform(0.75, 1.25, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
+    cup, hollow = rng.uniform(0.2, 1.3) * size * rng.uniform(0.5, 1.5, (2, _SLOTS)), rng.uniform(0.14, 0.28, _SLOTS)
     exponent, uneven = rng.uniform(2.15, 2.65), rng.uniform(0.25, 0.6)
     poses_rng, waves_rng, worn_rng = (np.random.default_rng(s) for s in rng.integers(2**63, size=3))
     shapes = []
@@ -123,7 +129,7 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
             width[i],
             depth[i],
             height[i],
-            flare=(float(flare[i]), float(0.5 * flare[i])),
+            flare=(float(flare[i]), float(waves_rng.uniform(0.3, 0.85) * flare[i])),
             taper=float(np.gradient(width)[i] / width[i] * 0.45),
             cups=(float(cup[0, i]), float(cup[1, i])),
             wedge=wedge[i],
@@ -132,17 +138,32 @@ def make_spine(rng: np.random.Generator, sex: Sex, findings: Findings = Findings
             exponent=float(exponent),
             relief=Waves.make(waves_rng, 15.0, 40.0),
             relief_mm=float(uneven),
+            dents=_dents(waves_rng, width[i], depth[i]),
         )
         body = worn_body(worn_rng, body, findings.degeneration, at[i])
         fracture = findings.fracture(level)
         shapes.append(body if fracture is None else body.fractured(fracture.kind, fracture.loss))
     frames = _poses(poses_rng, shapes, disc, at, findings)
-    arches = tuple(arch_of(place, level, size, gap, findings.variant, findings.degeneration) for place, level, gap in zip(at, levels, disc))
-    bodies = tuple(replace(body, frame=frame, pedicle=arch.pedicle) for body, frame, arch in zip(shapes, frames, arches))
-    sacral_frame = _sacral_frame(bodies[-1], disc[-1], poses_rng)
-    return Spine(
-        levels, bodies, _discs(bodies, disc, sacral_frame), arches, _ribs(levels, findings.variant), sacral_frame, size, findings.variant
+    sacrum = Sacrum.make(poses_rng, _sacral_frame(shapes[-1], frames[-1], disc[-1], poses_rng), size)
+    habits = [Habit.make(poses_rng) for _ in range(_SLOTS)]
+    arches = tuple(
+        arch_of(place, level, size, gap, findings.variant, findings.degeneration, habit)
+        for place, level, gap, habit in zip(at, levels, disc, habits)
     )
+    bodies = tuple(replace(body, frame=frame, pedicle=arch.pedicle) for body, frame, arch in zip(shapes, frames, arches))
+    discs = _discs(bodies, disc, sacrum.segments[0])
+    return Spine(levels, bodies, discs, arches, _ribs(levels, findings.variant), sacrum, size, findings.variant)
+
+
+def _dents(rng: np.random.Generator, width: float, depth: float) -> tuple[Dent, ...]:
+    """Two shallow hollows in each endplate, and in one endplate of twelve a Schmorl's node: they are common in the healthy."""
+    dents = []
+    for upper in (True, False):
+        across, along = rng.uniform(-0.28, 0.28, 3) * width, rng.uniform(-0.26, 0.30, 3) * depth
+        radius, deep = rng.uniform([7.0, 5.0, 3.0], [13.0, 9.0, 6.0]), rng.uniform([0.2, 0.2, 1.5], [0.9, 0.8, 3.5])
+        node = rng.uniform() < 1.0 / 12.0
+        dents += [Dent(upper, *(float(v) for v in row)) for row in zip(across, along, radius, deep)][: 3 if node else 2]
+    return tuple(dents)
 
 
 def _ribs(levels: tuple[str, ...], variant: Variant) -> tuple[RibKind, ...]:
@@ -210,18 +231,17 @@ def _step(rotations: list[np.ndarray], height: np.ndarray, disc: np.ndarray, upp
     return 0.5 * (height[upper] + disc[upper]) * up_above + 0.5 * (height[upper + 1] + disc[upper]) * up_below
 
 
-def _sacral_frame(l5: BodyShape, disc: float, rng: np.random.Generator) -> Frame:
-    """Pose of S1: centre 15 mm below its endplate, tilted 35-45 degrees like the sacral slope."""
-    pose = rotation(np.radians(-rng.uniform(35.0, 45.0)), 0.0, 0.0)
+def _sacral_frame(l5: BodyShape, pose: Frame, disc: float, rng: np.random.Generator) -> Frame:
+    """Pose of S1: its centre half its height below its endplate, tilted like the sacral slope (36-54 degrees)."""
+    turned = rotation(np.radians(-rng.uniform(36.0, 54.0)), 0.0, 0.0)
     gap = 0.5 * (l5.height * (1 + l5.wedge * 0.1) + disc)
-    center = l5.frame.origin - gap * l5.frame.rotation[:, 2] - (0.5 * disc + 15.0) * pose[:, 2]
-    return Frame(center, pose)
+    center = pose.origin - gap * pose.rotation[:, 2] - 0.5 * (disc + S1_HEIGHT_MM) * turned[:, 2]
+    return Frame(center, turned)
 
 
-def _discs(bodies: tuple[BodyShape, ...], gaps: np.ndarray, sacral_frame: Frame) -> tuple[BodyShape, ...]:
+def _discs(bodies: tuple[BodyShape, ...], gaps: np.ndarray, sacral: BodyShape) -> tuple[BodyShape, ...]:
     """A biconvex disc below each body, reaching into the endplate hollows."""
     discs = []
-    sacral = BodyShape(sacral_frame, 50.0, 33.0, 30.0, cups=(1.0, 0.0))
     for body, gap, below in zip(bodies, gaps, (*bodies[1:], sacral)):
         frame, height = below.frame, below.height
         top = body.frame.origin - 0.5 * body.height * body.frame.rotation[:, 2]
@@ -246,10 +266,9 @@ def canal_tubes(spine: Spine) -> tuple[Tube, Tube]:
     """(epidural fat, dural sac) from T1 down to S2."""
     behind = [0.5 * b.depth + 8.5 * spine.size for b in spine.bodies][::-1]
     points = [b.frame.to_world([0.0, v, 0.0]) for b, v in zip(spine.bodies[::-1], behind)]
-    sacral = [spine.sacral_frame.to_world([0.0, 24.0, w]) for w in (-45.0, -5.0)]
-    p = np.array(sacral + points)
-    ones = np.ones(len(p))
+    p = np.array([*spine.sacrum.canal[::-1], *points])
+    wide = spine.size * np.array([0.45, 0.65, 0.9, *np.ones(len(points))])
     return (
-        Tube(p[:, 2], p[:, 0], p[:, 1], 11.0 * spine.size * ones, 8.5 * spine.size * ones),
-        Tube(p[:, 2], p[:, 0], p[:, 1], 8.0 * spine.size * ones, 6.5 * spine.size * ones),
+        Tube(p[:, 2], p[:, 0], p[:, 1], 11.0 * wide, 8.5 * wide),
+        Tube(p[:, 2], p[:, 0], p[:, 1], 8.0 * wide, 6.5 * wide),
     )

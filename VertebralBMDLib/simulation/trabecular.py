@@ -26,7 +26,7 @@ EROSION_MM = 3.0
 # Grain of the trabecular network across and along the body axis, mm, and of the patches in which it varies; the share
 # of the variance in the patches. Set against six public scans: inside their bodies neighbours 0.8, 1.6 and 3 mm apart
 # correlate by 0.55-0.7, 0.2-0.4 and 0.1-0.25 in the plane, 1, 2 and 3 mm apart along the axis by 0.75, 0.47 and 0.28.
-FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_SHARE = 0.32, 0.90, 2.6, 0.15
+FINE_MM, FINE_UP_MM, COARSE_MM, COARSE_UP_MM, COARSE_SHARE = 0.52, 1.5, 2.6, 3.6, 0.38
 TEXTURELESS_MM = 4.5
 FOCAL_FAT = 0.05  # SD of the marrow's fat fraction within a body, beside the pockets at the vein
 VEIN = tissue({"blood": 0.5, "triglyceride": 0.15, "water": 0.35})
@@ -152,8 +152,8 @@ def _textures(rng: np.random.Generator, shape: tuple[int, ...], footprint_mm: fl
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     blur = 0.3 * footprint_mm / LATTICE_MM if footprint_mm > LATTICE_MM else 0.0
     fields = []
-    for sigma in ((FINE_UP_MM, FINE_MM, FINE_MM), (COARSE_MM,) * 3, (COARSE_MM,) * 3):
-        noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), np.array(sigma) / LATTICE_MM, truncate=3.0)
+    for sigma in ((FINE_UP_MM, FINE_MM, FINE_MM), (COARSE_UP_MM, COARSE_MM, COARSE_MM), (COARSE_MM,) * 3):
+        noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), np.array(sigma) / LATTICE_MM, truncate=2.5)
         noise /= noise.std()
         fields.append(ndimage.gaussian_filter(noise, blur, truncate=3.0) if blur and not fields else noise)
     fine, coarse, fatty = fields
@@ -186,7 +186,10 @@ def shell_of(
         lateral, width, height = body.pedicle
         off_axis = ((np.abs(u) - lateral) / (0.5 * width - 1.0)) ** 2 + ((w - 0.20 * body.height) / (0.5 * height - 1.0)) ** 2
         wall = wall * np.where(v > 0.25 * body.depth, np.clip(2.0 * off_axis - 1.0, 0.0, 1.0), np.float32(1.0))
-    return np.where(at_endplate, np.float32(quality.endplate_mm), wall)
+    # an endplate is thinnest in the middle and thick at its rim
+    off_center = (2.0 * u / body.width) ** 2 + (2.0 * v / body.depth) ** 2
+    endplate = np.float32(quality.endplate_mm) * (0.65 + 0.7 * np.clip(off_center, 0.0, 1.0))
+    return np.where(at_endplate, endplate, wall)
 
 
 def paint_body(

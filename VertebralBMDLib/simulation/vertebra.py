@@ -46,7 +46,8 @@ class Spur:
 
 @dataclass(frozen=True)
 class Dent:
-    """Schmorl's node: a pit in the upper or lower endplate at (u, v), its radius and depth in mm."""
+    """A pit in the upper or lower endplate at (u, v), its radius and depth in mm: shallow ones are in every endplate,
+    a deep one is a Schmorl's node."""
 
     upper: bool
     u: float
@@ -153,20 +154,23 @@ class BodyShape:
         b = np.abs(v) / half_v
         p = np.float32(self.exponent)
         a_p, b_p = a ** (p - 1), b ** (p - 1)
-        section = np.maximum((a_p * a + b_p * b) ** (1 / p), np.float32(1e-3))
-        slope = np.sqrt((a_p / half_u) ** 2 + (b_p / half_v) ** 2) / section ** (p - 1)
+        level_p = np.maximum(a_p * a + b_p * b, np.float32(1e-3) ** p)
+        section = level_p ** (1 / p)
+        slope = np.sqrt((a_p / half_u) ** 2 + (b_p / half_v) ** 2) * section / level_p
         return (section - 1.0) / np.maximum(slope, 1.0 / self.width), section
 
     def _dish(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
         """How deep the endplate lies below its rim, mm; the lower one is deepest behind the centre."""
-        upper = w > 0
-        shift = np.where(upper, np.float32(0.02), np.float32(0.08)) * self.depth
-        off_center = (2.0 * u / self.width) ** 2 + (2.0 * (v - shift) / self.depth) ** 2
-        depth = np.where(upper, *(np.float32(c) for c in self.cups)) * np.clip(1.25 * (1.0 - off_center), 0.0, 1.0)
-        for dent in self.dents:
-            pit = np.float32(dent.depth_mm) * np.clip(1.4 - 1.4 * ((u - dent.u) ** 2 + (v - dent.v) ** 2) / dent.radius_mm**2, 0.0, 1.0)
-            depth = depth + np.where(upper == dent.upper, pit, 0.0)
-        return depth
+        half = []
+        for upper, cup, shift in ((True, self.cups[0], 0.02), (False, self.cups[1], 0.08)):
+            off_center = (2.0 * u / self.width) ** 2 + (2.0 * (v - np.float32(shift * self.depth)) / self.depth) ** 2
+            depth = np.float32(cup) * np.clip(1.25 * (1.0 - off_center), 0.0, 1.0)
+            for dent in self.dents:
+                if dent.upper == upper:
+                    away = ((u - np.float32(dent.u)) ** 2 + (v - np.float32(dent.v)) ** 2) * np.float32(1.0 / dent.radius_mm**2)
+                    depth = depth + np.float32(dent.depth_mm) * np.clip(1.4 - 1.4 * away, 0.0, 1.0)
+            half.append(depth)
+        return np.where(w > 0, *half)
 
     def under_endplate(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Height below the upper endplate (above the lower one where w < 0), mm, without relief and spurs."""
