@@ -65,6 +65,21 @@ def test_air_outside_and_lungs_in_the_chest(woman):
     assert 100.0 < ((chest > -950) & (chest < -700)).sum() * 0.16 < 450.0  # cm2
 
 
+def test_the_belly_is_filled_less_the_fatter_its_owner():
+    shares, visceral = [], []
+    z, y = -150.0 + 6.0 * np.arange(25), -200.0 + 3.0 * np.arange(70)
+    for seed in range(8):
+        person = make_person(np.random.SeedSequence(seed), "FM"[seed % 2], 55.0, None)
+        center, _, half_y = person.trunk.ellipse(z)
+        line = person.spine.line()
+        inside = (y > (center - half_y)[:, None] + 15.0) & (y < np.interp(z, line[:, 2], line[:, 1])[:, None] - 35.0)
+        hu = draw(person, (-20.0, -200.0, -150.0), (4.0, 3.0, 6.0), (11, 70, 25)).transpose(0, 2, 1)[inside[:, None].repeat(11, axis=1)]
+        shares.append(((hu > -130.0) & (hu < -40.0)).mean())
+        visceral.append(person.trunk.visceral)
+    assert 0.02 < min(shares) < 0.3 and 0.4 < max(shares) < 0.85
+    assert np.corrcoef(shares, visceral)[0, 1] > 0.4
+
+
 def test_smooth_field_has_unit_variance_at_any_grain():
     field = SmoothField.make(np.random.default_rng(3))
     axis = np.arange(0.0, 200.0, 1.3)
