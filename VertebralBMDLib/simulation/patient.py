@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.simulation.beam import effective_kev
+from VertebralBMDLib.simulation.hardening import QUICK_MM
 from VertebralBMDLib.simulation.materials import MINERALS, Mineral
 from VertebralBMDLib.simulation.scanner import Scanner, to_int16
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
@@ -48,7 +49,8 @@ def simulate_patient(spec: PatientSpec) -> SimulatedPatient:
         subject.support.placed.check_in_field(grid)
     canvas = Canvas(grid, spec.scanner.beam)
     subject.draw(canvas)
-    hu = to_int16(spec.scanner.acquire(canvas.hu, grid, np.random.default_rng(streams.noise), subject.draw))
+    around = subject.draw_bulk if min(spec.spacing_mm) >= QUICK_MM else subject.draw
+    hu = to_int16(spec.scanner.acquire(canvas.hu, grid, np.random.default_rng(streams.noise), around))
     offset = np.random.default_rng(streams.field).uniform(-np.array(_OFFSET_MM), _OFFSET_MM)
     arrays = (hu, canvas.bodies, canvas.structures, canvas.rois, canvas.findings)
     return SimulatedPatient(*(to_image(array, grid, offset) for array in arrays), truth=_truth(spec, canvas, subject, offset))

@@ -122,7 +122,7 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] | None = N
 
 
 def draw_bulk(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
-    """Paint what weighs on the beam around a crop: no bowel, small vessels or grain."""
+    """Paint what weighs on the beam: no bowel, small vessels or grain."""
     drawing = _drawing(canvas, person)
     for paint in (paint_fat, paint_organs, paint_lungs, paint_wall, paint_muscles):
         paint(drawing)

@@ -21,7 +21,7 @@ from VertebralBMDLib.simulation.tissues import SmoothField, Tissues, separable
 
 Fill = Composition | Callable[[Points], np.ndarray]
 SUBJECTS = ("field", "liver", "organs", "gut", "vessels", "mesentery", "plaques", "lungs", "heart", "muscles", "nerves", "girdle")
-LATTICE_MM, TWIN_PIXEL_MM = 4.0, 5.0
+LATTICE_MM, COARSE_PIXEL_MM = 4.0, 2.5
 SLAB = 12  # slices drawn at once: bounds the memory of a full field
 
 
@@ -101,9 +101,9 @@ def on_lattice(
 ) -> list[np.ndarray]:
     """Smooth functions of (x, y, z) over the product of axes, (nz, ny, nx): linear between points of a fixed LPS lattice.
 
-    The lattice is coarser for the pixels of a coarse twin. even: the first function is a distance to be `evened`.
+    The lattice is coarser for coarse pixels. even: the first function is a distance to be `evened`.
     """
-    step_mm = LATTICE_MM if len(x) < 2 or x[1] - x[0] < TWIN_PIXEL_MM else 2.0 * LATTICE_MM
+    step_mm = LATTICE_MM if len(x) < 2 or x[1] - x[0] < COARSE_PIXEL_MM else 2.0 * LATTICE_MM
     (lx, wx), (ly, wy), (lz, wz) = (_linear(np.asarray(axis, float), step_mm) for axis in (x, y, z))
     if even:  # a slope takes neighbours on both sides, wherever the grid ends
         lx, ly, lz = (np.concatenate([[a[0] - step_mm], a, [a[-1] + step_mm]]).astype(np.float32) for a in (lx, ly, lz))

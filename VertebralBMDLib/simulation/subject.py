@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,7 +12,7 @@ from VertebralBMDLib.simulation.contrast import Contrast
 from VertebralBMDLib.simulation.couch import Couch
 from VertebralBMDLib.simulation.dicom import Examination
 from VertebralBMDLib.simulation.findings import Findings
-from VertebralBMDLib.simulation.person import Person, draw_outside, draw_person, make_person
+from VertebralBMDLib.simulation.person import Person, draw_bulk, draw_outside, draw_person, make_person
 from VertebralBMDLib.simulation.scanner import TYPICAL, Scanner
 from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.spine import LEVELS, Sex
@@ -94,9 +93,14 @@ class Subject:
     support: Support
     phantom: Phantom | None
 
-    def draw(self, canvas: Canvas, levels: Sequence[str] | None = None) -> None:
-        """Paint everything; only the named levels get bone (None: all)."""
-        draw_person(canvas, self.person, levels)
+    def draw(self, canvas: Canvas) -> None:
+        """Paint everything."""
+        draw_person(canvas, self.person)
+        self.support.paint(canvas)
+
+    def draw_bulk(self, canvas: Canvas) -> None:
+        """Paint what weighs on the beam, for the coarse twin of a coarse field."""
+        draw_bulk(canvas, self.person, self.person.spine.levels)
         self.support.paint(canvas)
 
 

@@ -72,7 +72,8 @@ def body_truth(person: Person, level: str, beam: Beam) -> dict[str, Any]:
     true = parts.mean(mineral_shell, mineral_inner)
     volumes = {"trabecular": float(inner.sum()) * cm3, "cortical": float(parts.shell.sum()) * cm3, "integral": float(inside.sum()) * cm3}
     reference = reference_beam(120)
-    at_120, at_scan = (_layers(b, body, quality, field, blobs) for b in (reference, beam))
+    at_120 = _layers(reference, body, quality, field, blobs)
+    at_scan = at_120 if beam is reference else _layers(beam, body, quality, field, blobs)
     center = [float((inside * p).sum() / inside.sum()) for p in field.points]
     return {
         "roi": {
