@@ -46,12 +46,12 @@ class RealScan:
 
 
 REAL = (
-    RealScan("TCGA-09-2043", "F", 69, 120, "portal", ("T7", "S3"), 150.0),
-    RealScan("ACRIN-FLT-001", "F", 49, 140, "none", ("T9", "S3"), 160.0),
+    RealScan("TCGA-09-2043", "F", 69, 120, "portal", ("T7", "S5"), 150.0),
+    RealScan("ACRIN-FLT-001", "F", 49, 140, "none", ("T9", "S5"), 160.0),
     RealScan("C3N-00249", "M", 71, 120, "portal", ("T1", "L1"), 130.0),
     RealScan("CRLM-1004", "M", 38, 120, "portal", ("T10", "L3"), 150.0),
     RealScan("LIDC-0314", "F", 60, 120, "none", ("T4", "T11"), 170.0),
-    RealScan("TS-example", "M", 55, 120, "none", ("T12", "S3"), 90.0, outlined=False),  # bodies drawn by a network at 3 mm
+    RealScan("TS-example", "M", 55, 120, "none", ("T12", "S5"), 90.0, outlined=False),  # bodies drawn by a network at 3 mm
 )
 
 

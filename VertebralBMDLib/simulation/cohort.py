@@ -143,7 +143,7 @@ def _at_some_site(rng: np.random.Generator, person: dict, seed: int) -> tuple[st
         phantom=phantom,
         mounting=None if phantom is None else draw_mounting(rng, load_phantom(phantom)),
         couch=draw_couch(rng),
-        levels=(str(rng.choice(["T1", "T6", "T8", "T10", "T11"])), str(rng.choice(["L2", "L3", "L5", "S1", "S3"]))),
+        levels=(str(rng.choice(["T1", "T6", "T8", "T10", "T11"])), str(rng.choice(["L2", "L3", "L5", "S1", "S3", "S5"]))),
         spacing_mm=(*[in_plane_spacing(float(rng.uniform(380.0, 500.0)), MATRIX)] * 2, thickness * float(rng.choice([0.8, 1.0, 1.0]))),
         size=(MATRIX, MATRIX),
         scanner=scanner,

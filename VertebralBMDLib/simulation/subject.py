@@ -18,11 +18,12 @@ from VertebralBMDLib.simulation.shapes import Canvas, Grid
 from VertebralBMDLib.simulation.spine import LEVELS, Sex
 from VertebralBMDLib.simulation.support import Back, Mounting, Support, lay, plain_mounting
 
-BOTTOMS = (*LEVELS[LEVELS.index("T10") :], "S1", "S2", "S3")
+SACRAL = ("S1", "S2", "S3", "S4", "S5")
+BOTTOMS = (*LEVELS[LEVELS.index("T10") :], *SACRAL)
 TOPS = LEVELS[: LEVELS.index("L1") + 1]
-_ORDER = (*LEVELS, "S1", "S2", "S3")
+_ORDER = (*LEVELS, *SACRAL)
 SPARE_MM = 5.0  # of the field above and below the levels asked for
-BELOW_BACK_MM = 80.0  # of the field, for phantom and couch
+BELOW_BACK_MM = {True: 80.0, False: 50.0}  # of the field, for couch with and without a phantom
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def field_of_view(spec: PatientSpec, subject: Subject) -> Grid:
     low = _bottom_z(subject.person, spec.levels[1]) - SPARE_MM
     sx, sy, sz = spec.spacing_mm
     near, far = subject.person.trunk.extent()
-    far = far + [0.0, BELOW_BACK_MM]
+    far = far + [0.0, BELOW_BACK_MM[subject.phantom is not None]]
     nx, ny = spec.size or (int(np.ceil((far[0] - near[0] + 30.0) / sx)), int(np.ceil((far[1] - near[1] + 15.0) / sy)))
     rng = np.random.default_rng(Streams.of(spec.seed).field)
     center = 0.5 * (near + far) + rng.uniform(-8.0, 8.0, 2)
@@ -153,7 +154,7 @@ def field_of_view(spec: PatientSpec, subject: Subject) -> Grid:
 
 def _bottom_z(person: Person, level: str) -> float:
     """z of the lower edge of a level."""
-    if level.startswith("S"):
-        return float(person.spine.sacral_frame.to_world([0.0, 0.0, 15.0 - 30.0 * int(level[1])])[2])
+    if level in SACRAL:
+        return float(person.spine.sacrum.segments[SACRAL.index(level)].bounds[0][2])
     body = person.spine.landmark(level)
     return float(body.frame.origin[2] - 0.5 * body.height)
