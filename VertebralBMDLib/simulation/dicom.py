@@ -21,6 +21,9 @@ from VertebralBMDLib.simulation.contrast import Contrast
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+    from VertebralBMDLib.simulation.phantom_scan import PhantomScanSpec
+    from VertebralBMDLib.simulation.subject import PatientSpec
+
 RESCALE_INTERCEPT = -1024
 SCAN_FIELD_MM = 500.0
 # CTDIvol of 100 mAs at 120 kV in a 32 cm phantom (mGy) and its power of the voltage: typical of body scans, low confidence.
@@ -67,6 +70,19 @@ class Examination:
             datetime.date.fromisoformat(self.study_date)
         except ValueError as error:
             raise ValueError(f"study_date must be a date like 2024-01-15, not {self.study_date!r}") from error
+
+    @classmethod
+    def of(cls, spec: PatientSpec | PhantomScanSpec, **facts: object) -> Examination:
+        """What the settings of a scan say, and more facts about it."""
+        return cls(
+            seed=spec.seed,
+            kvp=spec.scanner.kvp,
+            kernel=spec.scanner.kernel,
+            thickness_mm=spec.scanner.thickness_mm or spec.spacing_mm[2],
+            table_height_mm=spec.couch.table_height_mm,
+            scanner_id=spec.scanner_id,
+            **facts,
+        )
 
     def tags(self, image: sitk.Image) -> dict[str, object]:
         """DICOM keywords of every slice of `image` (its spacing and size give thickness, spacing and field)."""

@@ -71,16 +71,7 @@ class PhantomScanSpec:
     @property
     def examination(self) -> Examination:
         """What a DICOM header says about the scan."""
-        return Examination(
-            seed=self.seed,
-            kvp=self.scanner.kvp,
-            kernel=self.scanner.kernel,
-            thickness_mm=self.scanner.thickness_mm or self.spacing_mm[2],
-            table_height_mm=self.couch.table_height_mm,
-            scanner_id=self.scanner_id,
-            study_date=self.scan_date.isoformat(),
-            phantom=load_phantom(self.phantom).title,
-        )
+        return Examination.of(self, study_date=self.scan_date.isoformat(), phantom=load_phantom(self.phantom).title)
 
     @property
     def drifted_scanner(self) -> Scanner:

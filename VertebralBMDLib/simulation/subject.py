@@ -73,17 +73,7 @@ class PatientSpec:
     @property
     def examination(self) -> Examination:
         """What a DICOM header says about the scan."""
-        return Examination(
-            seed=self.seed,
-            kvp=self.scanner.kvp,
-            kernel=self.scanner.kernel,
-            thickness_mm=self.scanner.thickness_mm or self.spacing_mm[2],
-            table_height_mm=self.couch.table_height_mm,
-            scanner_id=self.scanner_id,
-            sex=self.sex,
-            age=self.age,
-            contrast=self.contrast,
-        )
+        return Examination.of(self, sex=self.sex, age=self.age, contrast=self.contrast)
 
 
 @dataclass(frozen=True)
