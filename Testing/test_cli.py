@@ -271,6 +271,21 @@ def test_simulate_draws_findings_from_a_population_and_writes_dicom(tmp_path, ca
     assert loaded.acquisition.kvp == 120.0 and loaded.acquisition.contrast == "yes"
 
 
+def test_simulate_takes_findings_from_a_file(tmp_path, capsys):
+    findings = {"variant": "L6", "fractures": [{"level": "L2", "kind": "crush", "loss": 0.4}]}
+    (tmp_path / "findings.json").write_text(json.dumps(findings), encoding="utf-8")
+    options = ["--findings", str(tmp_path / "findings.json"), "--levels", "L1,L3", "--spacing-mm", "3,3,3"]
+    assert main(["simulate", "--output", str(tmp_path), *options]) == 0
+    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
+    assert truth["column"]["levels"][-1] == "L6"
+    assert truth["levels"]["L2"]["height_loss"]["anterior"] == pytest.approx(0.4, abs=0.03)
+    capsys.readouterr()
+    (tmp_path / "findings.json").write_text('{"fractures": [{"level": "L2", "kind": "crush", "loss": 0.9}]}', encoding="utf-8")
+    assert "loss must be within" in wrong_usage(capsys, "simulate", "--output", tmp_path, *options)
+    (tmp_path / "findings.json").write_text("{", encoding="utf-8")
+    assert "findings.json is not JSON" in wrong_usage(capsys, "simulate", "--output", tmp_path, *options)
+
+
 def test_simulate_writes_a_phantom_scan(tmp_path, capsys):
     assert main(["simulate", "phantom", "--output", str(tmp_path), "--phantom", "qrm-bdc3", "--slices", "6", "--spacing-mm", "1,1,3"]) == 0
     truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))

@@ -102,10 +102,6 @@ class Trunk:
         angle = np.radians(np.linspace(-180.0, 180.0, _ANGLES))
         return radius * np.cos(angle), self.center_y[rows, None] + radius * np.sin(angle)
 
-    def skin_back(self, z: np.ndarray) -> np.ndarray:
-        """y of the hindmost skin at z."""
-        return np.interp(z, self.z, self.skin_outline(-np.inf, np.inf)[1].max(axis=1))
-
     def extent(self, low_mm: float = -170.0, high_mm: float = 190.0) -> tuple[np.ndarray, np.ndarray]:
         """Axial (x, y) box of the skin between two heights."""
         x, y = self.skin_outline(low_mm, high_mm)

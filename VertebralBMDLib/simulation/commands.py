@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -34,7 +35,11 @@ def _add_patient(kinds) -> None:
     patient.add_argument(
         "--vbmd", type=float, metavar="MG_CM3", help="vBMD of L1 as CaHA at 120 kVp; drawn from age and sex when not given"
     )
-    patient.add_argument(
+    unusual = patient.add_mutually_exclusive_group()
+    unusual.add_argument(
+        "--findings", type=Path, metavar="FILE", help='JSON like {"fractures": [{"level": "L1", "kind": "wedge", "loss": 0.3}]}'
+    )
+    unusual.add_argument(
         "--population",
         choices=("plain", "healthy", "general", "metastatic"),
         default="plain",
@@ -110,7 +115,9 @@ def _patient(options) -> int:
     from .subject import PatientSpec
 
     findings = Findings()
-    if options.population != "plain":
+    if options.findings:
+        findings = Findings.from_dict(_json(options.findings))
+    elif options.population != "plain":
         vbmd = expected_vbmd(options.sex, options.age) if options.vbmd is None else options.vbmd
         rng = np.random.default_rng(np.random.SeedSequence([options.seed, 1]))
         findings = draw_findings(rng, options.sex, options.age, vbmd, options.population)
@@ -128,6 +135,13 @@ def _patient(options) -> int:
     )
     print(write_case(simulate_patient(spec), options.output, spec.examination if options.dicom else None))
     return 0
+
+
+def _json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"findings {path} is not JSON: {error}") from error
 
 
 def _phantom(options) -> int:
