@@ -11,10 +11,10 @@ from .report.table import text_table
 from .run import measure_to_folder
 from .simulation.files import write_case
 from .simulation.patient import PatientSpec, simulate_patient
-from .simulation.scanner import TYPICAL
+from .simulation.scanner import PHYSICS, TYPICAL
 
-#: Drawn once: an older woman near the lower limit, on a scanner that reads 4 % too high.
-_DEMO = dict(sex="F", age=68.0, vbmd=92.0, phantom="qrm-bdc3", scanner=replace(TYPICAL, slope_error=0.04), levels=("T10", "S1"))
+#: Drawn once: an older woman near the lower limit, on a scanner that reads 4 % too high, with hardening and scatter.
+_DEMO = dict(sex="F", age=68.0, vbmd=92.0, phantom="qrm-bdc3", scanner=replace(TYPICAL, slope_error=0.04, **PHYSICS), levels=("T10", "S1"))
 
 
 def run_demo(folder: Path, seed: int) -> int:

@@ -102,8 +102,8 @@ def _scanner_of(seed: int, model: int, unit: int) -> tuple[float, float]:
 def _physics(rng: np.random.Generator) -> dict[str, float]:
     """What every real scan has beyond an ideal one."""
     return dict(
-        beam_hardening=float(rng.uniform(0.1, 0.5)),
-        scatter=float(rng.uniform(0.0, 0.02)),
+        beam_hardening=float(rng.uniform(0.0, 0.4)),
+        scatter=float(rng.uniform(0.0, 0.01)),
         off_centre_mm=(float(rng.normal(0.0, 8.0)), float(rng.normal(0.0, 15.0))),
         metal=0.6,
         drift_hu=float(rng.normal(0.0, 1.0)),

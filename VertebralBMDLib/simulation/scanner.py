@@ -159,7 +159,7 @@ class Scanner:
 
 
 #: What a vendor's corrections leave on an ordinary scan (low confidence).
-PHYSICS = {"beam_hardening": 0.3, "scatter": 0.01, "metal": 0.6}
+PHYSICS = {"beam_hardening": 0.2, "scatter": 0.005, "metal": 0.6}
 TYPICAL = Scanner(kernel="STANDARD", thickness_mm=None, noise_hu=15.0)
 
 
