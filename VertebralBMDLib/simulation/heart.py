@@ -72,10 +72,10 @@ def make_heart(room: Mediastinum, rng: np.random.Generator) -> Heart:
     right = np.cross([0.0, 0.0, 1.0], axis)
     right /= np.linalg.norm(right)
     size = room.size * rng.normal(1.0, 0.05)
-    ventricles = Frame(room.at(20.0, 0.58, 0.28), np.column_stack([right, np.cross(axis, right), axis]))
+    ventricles = Frame(room.at(20.0, 0.60, 0.25), np.column_stack([right, np.cross(axis, right), axis]))
     atria = Frame(room.at(-4.0, 0.38, 0.41), np.eye(3))
     return Heart(
-        Ellipsoid(ventricles, tuple(np.array([43.0, 39.0, 58.0]) * size * rng.normal(1.0, 0.04, 3))),
+        Ellipsoid(ventricles, tuple(np.array([43.0, 41.0, 59.0]) * size * rng.normal(1.0, 0.04, 3))),
         Ellipsoid(atria, tuple(np.array([47.0 * size, 0.42 * room.deep_mm, 0.27 * room.height_mm]) * rng.normal(1.0, 0.04, 3))),
         room,
     )
@@ -116,10 +116,10 @@ def paint_grooves(drawing: Drawing, heart: Heart) -> None:
     frame, room = heart.ventricles.frame, heart.room
     half = np.asarray(heart.ventricles.half_axes)
     right = [room.at(-16.0, 0.74, 0.54), room.at(-27.0, 0.72, 0.40), room.at(-28.0, 0.64, 0.24)]
-    before = [frame.to_world(half * p) for p in ([0.1, 0.95, -0.3], [-0.15, 0.95, 0.1], [-0.25, 0.75, 0.6])]
+    before = [frame.to_world(half * p) for p in ([0.1, 0.9, -0.3], [-0.15, 0.9, 0.1], [-0.25, 0.72, 0.6])]
     for course in (right, before):
-        paint_rods(drawing, Rods.along(course, 4.5), drawing.tissues.fat, 0.0, 0.8)
-        paint_rods(drawing, Rods.along(course, 1.7), drawing.tissues.artery)
+        paint_rods(drawing, Rods.along(course, 3.8), drawing.tissues.fat, 0.0, 1.3)
+        paint_rods(drawing, Rods.along(course, 1.5), drawing.tissues.artery)
 
 
 def paint_mediastinum(drawing: Drawing) -> None:

@@ -96,7 +96,7 @@ def paint_great_vessels(drawing: Drawing, room: Mediastinum) -> None:
     aorta, inferior = great_vessels(drawing.spine, drawing.rng("vessels"))
     cava = [
         smooth([*room.course((-32.0, 0.42, 0.44), (-29.0, 0.42, 0.70), (-25.0, 0.50, 1.0), (-30.0, 0.42, 1.4))], [11, 10, 9, 7]),
-        smooth([*room.course((-25.0, 0.50, 1.0), (-4.0, 0.78, 1.13), (18.0, 0.78, 1.26), (36.0, 0.5, 1.5))], [7, 6.5, 6.5, 6]),
+        smooth([*room.course((-25.0, 0.50, 1.0), (-4.0, 0.74, 1.08), (16.0, 0.76, 1.16), (36.0, 0.5, 1.45))], [7, 6.5, 6.5, 6]),
         Rods.along([center_at(inferior, float(inferior.z[-1]) - 4.0), room.at(-34.0, 0.36, 0.26)], [13.0, 12.0]),
     ]
     paint_rods(drawing, Rods.joined(cava), tissues.right_heart)
@@ -119,7 +119,9 @@ def paint_great_vessels(drawing: Drawing, room: Mediastinum) -> None:
     )
     arch += [center_at(aorta, top) + [-2.0, -4.0, 0.62 * (room.high_mm - top)], center_at(aorta, top), center_at(aorta, top - 12.0)]
     wide = float(aorta.half_x[-1]) / 12.0
-    paint_rods(drawing, smooth(arch, [r * wide for r in (13.0, 16.5, 16.0, 15.5, 14.0, 13.0, 12.5, 12.0, 12.0)]), tissues.artery)
+    radii = [r * wide for r in (13.0, 16.5, 16.0, 15.5, 14.0, 13.0, 12.5, 12.0, 12.0)]
+    paint_rods(drawing, smooth(arch[:4], radii[:4]), tissues.myocardium, 2.0)  # the wall of its root, next to the atria
+    paint_rods(drawing, smooth(arch, radii), tissues.artery)
     branches = [
         smooth(room.course((-2.0, 0.48, 1.0), (-10.0, 0.48, 1.2), (-22.0, 0.3, 1.5)), [6.5, 6.0, 5.0]),
         smooth(room.course((6.0, 0.32, 1.0), (12.0, 0.32, 1.2), (20.0, 0.2, 1.5)), [4.5, 4.2, 4.0]),
@@ -150,18 +152,24 @@ def paint_oesophagus(drawing: Drawing) -> None:
 
 
 def paint_filling(drawing: Drawing, room: Mediastinum) -> None:
-    """Thymus turned to fat behind the breastbone, nodes and connective tissue between the vessels."""
+    """Fat around the vessels, thymus turned to fat behind the breastbone, muscles from there to the neck, nodes and connective tissue between the vessels."""
     tissues, s = drawing.tissues, room.size
     lean = drawing.rng("heart").uniform(0.25, 0.6)
-    thymus = Ellipsoid(Frame(room.at(0.0, 0.86, 0.92), np.eye(3)), (15.0 * s, 10.0 * s, 0.34 * room.height_mm))
+    around = Ellipsoid(Frame(room.at(0.0, 0.44, 0.80), np.eye(3)), (29.0 * s, 0.44 * room.deep_mm, 0.34 * room.height_mm))
+    drawing.organ(around, mixture((0.12, tissues.muscle), (0.88, tissues.fat)), 3.0, 16.0)
+    thymus = Ellipsoid(Frame(room.at(0.0, 0.80, 0.92), np.eye(3)), (11.0 * s, 14.0 * s, 0.34 * room.height_mm))
     drawing.organ(thymus, mixture((lean, tissues.muscle), (1.0 - lean, tissues.fat)), 3.0, 12.0)
+    straps = [
+        Rods.along([*room.course((side * 7.0, 0.97, 1.08), (side * 7.0, 1.0, 1.45), (side * 6.0, 1.0, 2.0))], 4.0 * s) for side in (-1, 1)
+    ]
+    paint_rods(drawing, Rods.joined(straps), tissues.muscle, 0.0, 0.8)
     loose = mixture((0.75, tissues.gut), (0.25, tissues.fat))
     for place, half in (
         ((-2.0, 0.13, 0.66), (15.0, 9.0, 13.0)),
         ((-14.0, 0.22, 0.94), (8.0, 9.0, 18.0)),
         ((-4.0, 0.30, 0.83), (13.0, 8.0, 12.0)),
         ((14.0, 0.36, 0.85), (9.0, 12.0, 9.0)),
-        ((4.0, 0.30, 1.16), (15.0, 9.0, 18.0)),
+        ((2.0, 0.45, 1.14), (17.0, 15.0, 16.0)),
         ((4.0, 0.02, 0.24), (14.0, 5.0, 20.0)),
     ):
         drawing.organ(Ellipsoid(Frame(room.at(*place), np.eye(3)), tuple(np.asarray(half) * s)), loose, 2.0, 11.0)
