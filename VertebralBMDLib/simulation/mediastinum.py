@@ -106,6 +106,8 @@ def paint_great_vessels(drawing: Drawing, room: Mediastinum) -> None:
         smooth([fork, *room.course((-8.0, 0.30, 0.71), (-36.0, 0.26, 0.67), (-46.0, 0.2, 0.58))], [11.5 * s, 10.5 * s, 9.0 * s, 6.0]),
         smooth([fork, *room.course((30.0, 0.24, 0.75), (42.0, 0.02, 0.68), (46.0, -0.1, 0.55))], [11.5 * s, 10.5 * s, 9.0 * s, 6.0]),
     ]
+    sheath = mixture((0.6, tissues.fat), (0.4, tissues.muscle))
+    paint_rods(drawing, Rods.joined(pulmonary[1:]), sheath, 1.6)
     paint_rods(drawing, Rods.joined(pulmonary), tissues.right_heart)
     veins = [
         Rods.along(room.course((side * 22.0, 0.12, h), (side * 46.0, 0.02, h + up)), [7.5, 5.0])
@@ -115,12 +117,19 @@ def paint_great_vessels(drawing: Drawing, room: Mediastinum) -> None:
     paint_rods(drawing, Rods.joined(veins), tissues.artery)
     top = float(aorta.z[-1])
     arch = room.course(
-        (12.0, 0.44, 0.36), (0.0, 0.56, 0.50), (-10.0, 0.62, 0.68), (-9.0, 0.58, 0.86), (1.0, 0.40, 0.98), (14.0, 0.12, 0.99)
+        (24.0, 0.44, 0.28),
+        (12.0, 0.44, 0.36),
+        (0.0, 0.56, 0.50),
+        (-10.0, 0.62, 0.68),
+        (-9.0, 0.58, 0.86),
+        (1.0, 0.40, 0.98),
+        (14.0, 0.12, 0.99),
     )
     arch += [center_at(aorta, top) + [-2.0, -4.0, 0.62 * (room.high_mm - top)], center_at(aorta, top), center_at(aorta, top - 12.0)]
     wide = float(aorta.half_x[-1]) / 12.0
-    radii = [r * wide for r in (13.0, 16.5, 16.0, 15.5, 14.0, 13.0, 12.5, 12.0, 12.0)]
-    paint_rods(drawing, smooth(arch[:4], radii[:4]), tissues.myocardium, 2.0)  # the wall of its root, next to the atria
+    radii = [r * wide for r in (14.5, 13.0, 16.5, 16.0, 15.5, 14.0, 13.0, 12.5, 12.0, 12.0)]
+    paint_rods(drawing, smooth(arch[1:5], radii[1:5]), tissues.myocardium, 2.0)  # the wall of its root, next to the atria
+    paint_rods(drawing, smooth(arch[4:8], radii[4:8]), sheath, 1.6)
     paint_rods(drawing, smooth(arch, radii), tissues.artery)
     branches = [
         smooth(room.course((-2.0, 0.48, 1.0), (-10.0, 0.48, 1.2), (-22.0, 0.3, 1.5)), [6.5, 6.0, 5.0]),
