@@ -1,146 +1,132 @@
-"""Heart with chambers, pericardial fat, the great vessels of the mediastinum and the oesophagus."""
+"""Heart: one pericardial shape on the diaphragm and before the oesophagus, chambers inside it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from VertebralBMDLib.simulation.body import Trunk
-from VertebralBMDLib.simulation.materials import AIR
+from VertebralBMDLib.simulation.lungs import paint_airways
+from VertebralBMDLib.simulation.materials import Composition
+from VertebralBMDLib.simulation.mediastinum import Mediastinum, paint_filling, paint_great_vessels, paint_oesophagus
 from VertebralBMDLib.simulation.shapes import Ellipsoid, Frame
-from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods
+from VertebralBMDLib.simulation.strokes import Drawing, Rods, paint_rods, within_all
 
 # Apex of the heart points left, forward and down.
 _AXIS = np.array([0.62, -0.58, -0.53])
+_SEAM_MM = 12.0  # how softly ventricles and atria run into each other
+_SUNK_MM = 4.0  # the heart lies a little in the diaphragm
 
 
 @dataclass(frozen=True)
-class _Resting:
-    """What is left of a solid that lies on the diaphragm, sunk into it by a few millimetres."""
+class Heart:
+    """Outline of the heart: ventricles and atria as one body between diaphragm, oesophagus and front wall.
+
+    ventricles: third axis towards the apex, first towards the patient's back and left (the left ventricle).
+    grow_mm: how far beyond the outline; negative inside.
+    """
+
+    ventricles: Ellipsoid
+    atria: Ellipsoid
+    room: Mediastinum
+    grow_mm: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        boxes = [part.bounds for part in (self.ventricles, self.atria)]
+        reach = 0.25 * _SEAM_MM + self.grow_mm
+        return np.minimum(boxes[0][0], boxes[1][0]) - reach, np.maximum(boxes[0][1], boxes[1][1]) + reach
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        one, other = self.ventricles.distance(x, y, z), self.atria.distance(x, y, z)
+        # smooth minimum (polynomial, Quilez): no crease where the two meet
+        blend = np.maximum(np.float32(_SEAM_MM) - np.abs(one - other), 0.0) * np.float32(1.0 / _SEAM_MM)
+        both = np.minimum(one, other) - blend * blend * np.float32(0.25 * _SEAM_MM)
+        trunk = self.room.trunk
+        dome = trunk.dome(x, y, trunk.ellipse(self.ventricles.frame.origin[2])[0]).astype(np.float32) - np.float32(_SUNK_MM)
+        level = z.ravel()
+        back, front = (v.astype(np.float32)[:, None, None] for v in (self.room.back(level), self.room.front(level)))
+        return within_all(both - np.float32(self.grow_mm), np.float32(0.8) * (dome - z), y - back, front - y)
+
+
+@dataclass(frozen=True)
+class _Chamber:
+    """What lies inside a solid and at least `wall_mm` inside the heart's outline."""
 
     solid: Ellipsoid
-    trunk: Trunk
-    sunk_mm: float = 4.0
+    heart: Heart
+    wall_mm: float
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return self.solid.bounds
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        center_y = self.trunk.ellipse(self.solid.frame.origin[2])[0]
-        dome = self.trunk.dome(x, y, center_y).astype(np.float32) - np.float32(self.sunk_mm)
-        return np.maximum(self.solid.distance(x, y, z), np.float32(0.8) * (dome - z))
+        return np.maximum(self.solid.distance(x, y, z), self.heart.distance(x, y, z) + np.float32(self.wall_mm))
 
 
-def heart_frame(drawing: Drawing) -> Frame:
-    """Origin in the middle of the heart; third axis towards the apex."""
-    top = drawing.trunk.dome_mm[1]
-    z = top + 34.0
-    t8 = drawing.spine.landmark("T8")
-    behind = float(t8.frame.origin[1]) - 0.5 * t8.depth - 17.0  # oesophagus and aorta lie between heart and spine
-    axis = _AXIS / np.linalg.norm(_AXIS)
+def make_heart(room: Mediastinum, rng: np.random.Generator) -> Heart:
+    """Sizes in mm, those of an adult at deep inspiration; a low diaphragm draws the heart out."""
+    axis = _AXIS * [1.0, 1.0, room.height_mm / 135.0]
+    axis /= np.linalg.norm(axis)
     right = np.cross([0.0, 0.0, 1.0], axis)
     right /= np.linalg.norm(right)
-    # between oesophagus and breastbone, nearer to the one in a deep chest
-    room = 0.5 * (behind - _front(drawing, z))
-    y = behind - np.clip(room, 48.0 * drawing.spine.size, 60.0 * drawing.spine.size)
-    return Frame(np.array([18.0, y, z]), np.column_stack([right, np.cross(axis, right), axis]))
+    size = room.size * rng.normal(1.0, 0.05)
+    ventricles = Frame(room.at(20.0, 0.60, 0.25), np.column_stack([right, np.cross(axis, right), axis]))
+    atria = Frame(room.at(-4.0, 0.38, 0.41), np.eye(3))
+    return Heart(
+        Ellipsoid(ventricles, tuple(np.array([43.0, 41.0, 59.0]) * size * rng.normal(1.0, 0.04, 3))),
+        Ellipsoid(atria, tuple(np.array([47.0 * size, 0.42 * room.deep_mm, 0.27 * room.height_mm]) * rng.normal(1.0, 0.04, 3))),
+        room,
+    )
 
 
-def _front(drawing: Drawing, z: float) -> float:
-    """y of the inner side of the front wall in the middle."""
-    return float(drawing.trunk.wall_point(-90.0, z, 12.0)[1])
-
-
-def paint_heart(drawing: Drawing) -> None:
-    """Pericardial fat, muscle and chambers; sizes in mm along the heart's own axes."""
+def paint_heart(drawing: Drawing, room: Mediastinum) -> None:
+    """Fat under the pericardium, muscle, chambers with their walls, the grooves with the coronary arteries."""
     rng, tissues = drawing.rng("heart"), drawing.tissues
-    frame = heart_frame(drawing)
-    size = 1.12 * drawing.spine.size * rng.normal(1.0, 0.08)
-    fat_mm = float(rng.lognormal(np.log(2.5 + max(drawing.trunk.visceral, 0.0)), 0.4))
+    heart = make_heart(room, rng)
+    fat_mm = float(rng.lognormal(np.log(1.2 + 0.8 * max(drawing.trunk.visceral, 0.0)), 0.4))
+    drawing.organ(replace(heart, grow_mm=fat_mm), tissues.fat, 2.0)
+    drawing.organ(heart, tissues.myocardium, 2.0)
+    frame, size = heart.ventricles.frame, room.size
 
-    def part(place: tuple[float, float, float], half: tuple[float, float, float]) -> Ellipsoid:
-        at = np.asarray(place) * size * rng.normal(1.0, 0.06, 3)
-        return Ellipsoid(Frame(frame.to_world(at), frame.rotation), tuple(np.asarray(half) * size * rng.normal(1.0, 0.05, 3)))
+    def ventricle(place: tuple[float, float, float], half: tuple[float, float, float]) -> Ellipsoid:
+        shift = np.asarray(place) * size * rng.normal(1.0, 0.06, 3)
+        return Ellipsoid(Frame(frame.to_world(shift), frame.rotation), tuple(np.asarray(half) * size * rng.normal(1.0, 0.05, 3)))
 
-    whole = part((0.0, 0.0, -4.0), (42.0, 38.0, 56.0))
-    # the fat lies in front and at the apex, the heart itself on the diaphragm
-    around = Frame(whole.frame.origin + [0.0, -0.8 * fat_mm, 0.0], whole.frame.rotation)
-    drawing.organ(_Resting(Ellipsoid(around, tuple(np.asarray(whole.half_axes) + fat_mm)), drawing.trunk), tissues.fat, 3.0)
-    drawing.organ(_Resting(whole, drawing.trunk), tissues.myocardium, 4.0)
-    # first axis of the heart: towards the patient's back and left (the left ventricle)
-    for place, half, blood in (
-        ((16.0, 6.0, 8.0), (20.0, 19.0, 33.0), tissues.artery),
-        ((-20.0, -8.0, 6.0), (15.0, 21.0, 36.0), tissues.right_heart),
-        ((-20.0, 10.0, -36.0), (20.0, 22.0, 20.0), tissues.right_heart),
-        ((20.0, 14.0, -40.0), (27.0, 24.0, 19.0), tissues.artery),
-    ):
-        drawing.organ(_Resting(part(place, half), drawing.trunk, -2.0), blood, 3.5, 16.0)
-    drawing.organ(part((-2.0, 2.0, -32.0), (2.5, 30.0, 12.0)), tissues.fat, 1.0)
+    def atrium(x: float, ahead: float, height: float, half: tuple[float, float, float]) -> Ellipsoid:
+        scale = np.array([size, room.deep_mm, room.height_mm]) * rng.normal(1.0, 0.05, 3)
+        return Ellipsoid(Frame(room.at(x, ahead, height), np.eye(3)), tuple(np.asarray(half) * scale))
 
-
-def paint_great_vessels(drawing: Drawing) -> None:
-    """Ascending aorta, arch, pulmonary trunk and arteries, superior vena cava."""
-    tissues, spine = drawing.tissues, drawing.spine
-    heart = heart_frame(drawing).origin
-    t4, t3, t6 = (spine.landmark(name) for name in ("T4", "T3", "T6"))
-    arch_z = float(t4.frame.origin[2]) + 4.0
-    down = t6.frame.origin + [24.0, -(0.5 * t6.depth + 2.0), 0.0]
-    spine_y = float(t4.frame.origin[1]) - 0.5 * t4.depth
-    root = heart + [-14.0, 2.0, 24.0]
-    deep = float(np.clip((spine_y - _front(drawing, arch_z)) / 84.0, 0.9, 1.35))  # the arch spans the chest from front to back
-    arch = [
-        root,
-        [-16.0, spine_y - 54.0 * deep, arch_z - 22.0],
-        [-6.0, spine_y - 46.0 * deep, arch_z],
-        [12.0, spine_y - 22.0 * deep, arch_z + 5.0],
-        [22.0, spine_y - 4.0, arch_z - 8.0],
-        down,
-    ]
-    s = spine.size
-    paint_rods(drawing, Rods.along(arch, [15.5 * s, 15.5 * s, 14.5 * s, 13.5 * s, 12.5 * s, 12.0 * s]), tissues.artery)
-    trunk_top = np.array([14.0, spine_y - 46.0 * deep, arch_z - 34.0])
-    pulmonary = [
-        Rods.along([heart + [10.0, -14.0, 22.0], trunk_top], [13.0, 13.0]),
-        Rods.along([trunk_top, [34.0, spine_y - 12.0, arch_z - 40.0], [46.0, spine_y, arch_z - 60.0]], [12.0, 10.0, 7.0]),
-        Rods.along([trunk_top, [-14.0, spine_y - 30.0, arch_z - 42.0], [-40.0, spine_y - 20.0, arch_z - 54.0]], [12.0, 10.5, 7.0]),
-    ]
-    paint_rods(drawing, Rods.joined(pulmonary), tissues.right_heart)
-    right_atrium = heart + [-34.0, 8.0, 8.0]
-    cava = [
-        right_atrium,
-        [-32.0, spine_y - 40.0 * deep, arch_z - 20.0],
-        [-26.0, spine_y - 38.0 * deep, arch_z + 30.0],
-        [-34.0, spine_y - 30.0, arch_z + 75.0],
-    ]
-    paint_rods(drawing, Rods.along(cava, [11.0, 10.0, 9.0, 8.0]), tissues.right_heart)
-    branches = [
-        Rods.along([[-8.0, spine_y - 46.0 * deep, arch_z + 4.0], [-22.0, spine_y - 34.0, arch_z + 60.0]], [6.5, 5.5]),
-        Rods.along([[6.0, spine_y - 32.0 * deep, arch_z + 6.0], [14.0, spine_y - 26.0, arch_z + 60.0]], [4.5, 4.0]),
-        Rods.along([[16.0, spine_y - 16.0, arch_z + 4.0], [26.0, spine_y - 12.0, arch_z + 60.0]], [5.0, 4.5]),
-    ]
-    paint_rods(drawing, Rods.joined(branches), tissues.artery)
+    chambers: tuple[tuple[Ellipsoid, Composition, float, float], ...] = (
+        (atrium(-34.0, 0.45, 0.37, (22.0, 0.28, 0.23)), tissues.right_heart, 2.5, 2.0),
+        (ventricle((-22.0, -6.0, 4.0), (20.0, 28.0, 44.0)), tissues.right_heart, 4.0, 3.0),
+        (ventricle((16.0, 4.0, 8.0), (20.0, 21.0, 36.0)), tissues.artery, 9.0, 9.0),
+        (atrium(1.0, 0.21, 0.44, (38.0, 0.24, 0.18)), tissues.artery, 2.0, 2.5),
+    )
+    for solid, blood, wall_mm, septum_mm in chambers:
+        thick = replace(solid, half_axes=tuple(np.asarray(solid.half_axes) + septum_mm))
+        drawing.organ(_Chamber(thick, heart, 0.5), tissues.myocardium, 1.5, 16.0)
+        drawing.organ(_Chamber(solid, heart, wall_mm), blood, 1.5, 16.0)
+    paint_grooves(drawing, heart)
 
 
-def paint_oesophagus(drawing: Drawing) -> None:
-    """From the neck in front of the spine, left of the midline at the hiatus, into the stomach; some air in it."""
-    tissues, spine = drawing.tissues, drawing.spine
-    points = []
-    for level, aside, ahead in (("T1", 3.0, 8.5), ("T4", 3.0, 8.5), ("T7", 2.0, 10.0), ("T9", 6.0, 14.0), ("T10", 14.0, 30.0)):
-        body = spine.landmark(level)
-        points.append(body.frame.to_world([aside, -0.5 * body.depth - ahead, 0.0]))
-    tube = Rods.along(points, 7.0)
-    paint_rods(drawing, tube, tissues.gut)
-    rng = drawing.rng("heart")
-    for part in rng.uniform(0.0, 1.0, 5):
-        i = int(part * (len(points) - 1))
-        at = points[i] + (part * (len(points) - 1) - i) * (points[i + 1] - points[i])
-        paint_rods(drawing, Rods.along([at - [0.0, 1.0, 6.0], at + [0.0, -1.0, 6.0]], 2.4), AIR)
+def paint_grooves(drawing: Drawing, heart: Heart) -> None:
+    """Fat with an artery in it between right atrium and ventricle, and between the ventricles in front."""
+    frame, room = heart.ventricles.frame, heart.room
+    half = np.asarray(heart.ventricles.half_axes)
+    right = [room.at(-16.0, 0.74, 0.54), room.at(-27.0, 0.72, 0.40), room.at(-28.0, 0.64, 0.24)]
+    before = [frame.to_world(half * p) for p in ([0.1, 0.9, -0.3], [-0.15, 0.9, 0.1], [-0.25, 0.72, 0.6])]
+    for course in (right, before):
+        paint_rods(drawing, Rods.along(course, 3.8), drawing.tissues.fat, 0.0, 1.3)
+        paint_rods(drawing, Rods.along(course, 1.5), drawing.tissues.artery)
 
 
 def paint_mediastinum(drawing: Drawing) -> None:
     """Everything between the lungs."""
+    room = Mediastinum.of(drawing)
+    paint_filling(drawing, room)
+    paint_airways(drawing, room.carina)
     paint_oesophagus(drawing)
-    paint_heart(drawing)
-    paint_great_vessels(drawing)
+    paint_heart(drawing, room)
+    paint_great_vessels(drawing, room)

@@ -47,7 +47,7 @@ def paint_lungs(drawing: Drawing) -> None:
 
 
 def paint_lung_vessels(drawing: Drawing) -> None:
-    """Pulmonary vessels from each hilum outwards, trachea and bronchi."""
+    """Pulmonary vessels from each hilum outwards."""
     rng = drawing.rng("lungs")
     tissues, trunk, spine = drawing.tissues, drawing.trunk, drawing.spine
     t6 = spine.landmark("T6")
@@ -62,8 +62,6 @@ def paint_lung_vessels(drawing: Drawing) -> None:
                 roots.append([side * 33.0, front - 18.0, hilum_z + 25.0 * np.sin(t)])
     tree = grow_tree(rng, np.array(roots), np.array(directions), 4.2, 0.2 * half_x, 6, 0.42)
     paint_rods(drawing, _within_lung(drawing, tree), tissues.right_heart)
-    carina = np.array([2.0, front - 25.0, hilum_z + 26.0])
-    paint_airways(drawing, carina)
 
 
 def _within_lung(drawing: Drawing, tree: Rods) -> Rods:
@@ -77,10 +75,10 @@ def _within_lung(drawing: Drawing, tree: Rods) -> Rods:
 
 def paint_airways(drawing: Drawing, carina: np.ndarray) -> None:
     """Trachea down to the carina, main and lobar bronchi: a wall around air."""
-    trachea = [carina]
+    trachea, aside = [carina], drawing.rng("lungs").normal(0.0, 4.0)  # seldom quite in the middle
     for level in ("T4", "T3", "T2", "T1"):
         body = drawing.spine.body(level)
-        trachea.append(np.array([1.0, body.frame.origin[1] - 0.5 * body.depth - 27.0, body.frame.origin[2]]))
+        trachea.append(np.array([body.frame.origin[0] + aside, body.frame.origin[1] - 0.5 * body.depth - 20.0, body.frame.origin[2]]))
     trachea.append(trachea[-1] + [0.0, 2.0, 50.0])
     right = [carina, carina + [-22.0, 4.0, -22.0], carina + [-34.0, 8.0, -48.0], carina + [-46.0, 22.0, -72.0]]
     left = [carina, carina + [26.0, 5.0, -20.0], carina + [44.0, 12.0, -34.0], carina + [54.0, 26.0, -62.0]]

@@ -67,10 +67,10 @@ def great_vessels(spine: Spine, rng: np.random.Generator) -> tuple[Tube, Tube]:
         spine,
         0.0,
         [z_l4, 0.0, z_t10, z_t6],
-        [-d_l4 - half[0], -d_l1 - half[1], -d_t10 - 3.0, -d_t10 - 1.0],
+        [-d_l4 - half[0], -d_l1 - half[1], -d_t10 - 10.0, -d_t10 - 3.0],
         half,
         half,
-        spread=list([6.0, 8.0, 17.0, 24.0] + wander),
+        spread=list([6.0, 8.0, 10.0, 21.0] + wander * [1.0, 1.0, 1.8, 1.4]),  # it comes before the spine above the diaphragm
     )
     flat = rng.uniform(0.55, 1.0)
     cava = along_spine(
@@ -85,7 +85,8 @@ def great_vessels(spine: Spine, rng: np.random.Generator) -> tuple[Tube, Tube]:
     return aorta, cava
 
 
-def _center(tube: Tube, z: float) -> np.ndarray:
+def center_at(tube: Tube, z: float) -> np.ndarray:
+    """Middle of a tube at a height, LPS mm."""
     return np.array([np.interp(z, tube.z, tube.center_x), np.interp(z, tube.z, tube.center_y), z])
 
 
@@ -112,7 +113,7 @@ def paint_branches(drawing: Drawing, aorta: Tube, cava: Tube, rng: np.random.Gen
     """Coeliac trunk, superior mesenteric artery and vein, portal vein, renal vessels."""
     tissues = drawing.tissues
     z_sma = rng.normal(2.0, 5.0)
-    origin, coeliac = _center(aorta, z_sma), _center(aorta, z_sma + 14.0)
+    origin, coeliac = center_at(aorta, z_sma), center_at(aorta, z_sma + 14.0)
     ahead = origin + [0.0, -20.0, -8.0]
     sma = [origin, ahead, ahead + [-1.0, -6.0, -30.0], ahead + [-6.0, -10.0, -70.0], ahead + [-22.0, -12.0, -110.0]]
     smv = [np.asarray(p) + [-13.0, -1.0, 0.0] for p in sma[1:]]
@@ -125,12 +126,12 @@ def paint_branches(drawing: Drawing, aorta: Tube, cava: Tube, rng: np.random.Gen
     arteries.append(Rods.along([fork, fork + [-26.0, -2.0, 6.0], hilum + [4.0, -4.0, 0.0]], 2.4))
     arteries.append(Rods.along([fork, fork + [32.0, 10.0, 4.0], fork + [70.0, 34.0, 16.0]], 2.6))
     z = z_sma - 12.0
-    renal = _center(aorta, z)
+    renal = center_at(aorta, z)
     for side in (-1.0, 1.0):
         hilum = np.array([side * 44.0, -4.0, -18.0 + 9.0 * side])
         arteries.append(Rods.along([renal, renal + [side * 16.0, 12.0, -2.0], hilum], 2.6))
     paint_rods(drawing, Rods.joined(arteries), tissues.artery)
-    into = _center(cava, z - 2.0)
+    into = center_at(cava, z - 2.0)
     left = [into, renal + [0.0, -13.5, -2.0], renal + [16.0, -6.0, -3.0], np.array([44.0, -7.0, -9.0])]
     right = [into, np.array([-44.0, -7.0, -27.0])]
     paint_rods(drawing, Rods.joined([Rods.along(left, 4.0), Rods.along(right, 4.5)]), mixture((0.5, tissues.vein), (0.5, tissues.artery)))
@@ -140,7 +141,7 @@ def paint_mesentery(drawing: Drawing) -> None:
     """Before the bowel and the wall: vessels that fan out in the fat towards the loops, in pairs, and the gonadal veins on the psoas."""
     rng, tissues = drawing.rng("mesentery"), drawing.tissues
     aorta, _ = great_vessels(drawing.spine, drawing.rng("vessels"))
-    start = np.array([_center(aorta, z) + [-6.0, -34.0, 0.0] for z in (-15.0, -35.0, -55.0, -75.0, -95.0, -110.0)])
+    start = np.array([center_at(aorta, z) + [-6.0, -34.0, 0.0] for z in (-15.0, -35.0, -55.0, -75.0, -95.0, -110.0)])
     fan = np.column_stack([rng.normal(0.0, 0.8, len(start)), np.full(len(start), -0.6), rng.normal(-0.3, 0.35, len(start))])
     tree = grow_tree(rng, start, fan / np.linalg.norm(fan, axis=1, keepdims=True), 2.0, 24.0, 5, 0.55)
     paint_rods(drawing, tree, tissues.portal_vein)
@@ -148,7 +149,7 @@ def paint_mesentery(drawing: Drawing) -> None:
     paint_rods(drawing, Rods(tree.start + shift, tree.end + shift, 0.7 * tree.radius_start, 0.7 * tree.radius_end), tissues.artery)
     for side in (-1.0, 1.0):
         z = np.array([-30.0, -80.0, -130.0, -170.0])
-        y = _center(aorta, -40.0)[1] + np.array([10.0, 6.0, 2.0, -4.0])
+        y = center_at(aorta, -40.0)[1] + np.array([10.0, 6.0, 2.0, -4.0])
         paint_rods(drawing, Rods.along(np.column_stack([side * np.array([34.0, 44.0, 50.0, 62.0]), y, z]), 1.7), tissues.vein)
 
 
@@ -162,5 +163,5 @@ def paint_plaques(drawing: Drawing, aorta: Tube) -> None:
         radius = np.interp(z, aorta.z, aorta.half_x) - 0.6
         wide, tall, mineral = rng.uniform(0.1, 0.5), rng.uniform(0.5, 6.0), rng.uniform(250.0, 800.0)
         angles = angle + wide * np.array([-1.0, 0.0, 1.0])
-        arc = _center(aorta, z) + np.column_stack([radius * np.cos(angles), radius * np.sin(angles), [-0.5 * tall, 0.0, 0.5 * tall]])
+        arc = center_at(aorta, z) + np.column_stack([radius * np.cos(angles), radius * np.sin(angles), [-0.5 * tall, 0.0, 0.5 * tall]])
         paint_rods(drawing, Rods.along(arc, [0.6, 1.1, 0.6]), bone(mineral, 0.0))
