@@ -127,7 +127,5 @@ def separable(values: np.ndarray, in_z: csr_array, in_y: csr_array, in_x: csr_ar
     mz, my, mx = values.shape
     part = (in_z @ values.reshape(mz, -1)).reshape(-1, mx)
     part = np.ascontiguousarray((in_x @ np.ascontiguousarray(part.T)).T).reshape(-1, my, in_x.shape[0])
-    out = np.empty((len(part), in_y.shape[0], in_x.shape[0]), np.float32)
-    for k, plane in enumerate(part):
-        out[k] = in_y @ plane
-    return out
+    rows = in_y @ np.ascontiguousarray(part.swapaxes(0, 1)).reshape(my, -1)
+    return np.ascontiguousarray(rows.reshape(in_y.shape[0], len(part), in_x.shape[0]).swapaxes(0, 1))
