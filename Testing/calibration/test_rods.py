@@ -64,7 +64,7 @@ def test_each_phantom_is_found_identified_and_read(name):
     assert [reading.rod.id for reading in calibration.readings] == [rod["id"] for rod in truth]
     for reading, rod in zip(calibration.readings, truth):
         middle = (np.array(rod["start_lps_mm"]) + rod["end_lps_mm"]) / 2
-        assert np.hypot(*(np.array(reading.centre_lps_mm) - middle)[:2]) < 3.0
+        assert np.hypot(*(np.array(reading.centre_lps_mm) - middle)[:2]) < 2.5
         assert reading.radius_mm == pytest.approx(rod["diameter_mm"] / 2, rel=0.3)
         assert reading.hu == pytest.approx(1.04 * rod["hu"] + 5.0, abs=max(3.0, 0.01 * rod["hu"]))
 

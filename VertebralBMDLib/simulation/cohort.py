@@ -57,6 +57,8 @@ def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper
     protocol: "paper" scans everyone as the paper did (lung apex to L2, 120 kV, LUNG, 1.25 mm, two scanners);
     "varied" draws site, voltage, kernel, slices, field, contrast and phantom. ValueError names what is wrong.
     """
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, not {seed}")
     if not 1 <= cases <= 100_000:
         raise ValueError(f"cases must be within 1-100000, not {cases}")
     if protocol not in get_args(Protocol):

@@ -56,7 +56,8 @@ def write_cohort(
     """Simulate the cases that ``folder`` does not hold yet; returns the manifest cohort.csv (a row per vertebra).
 
     kind: "scans" as drawn, "fields" the whole body at 3 mm, "crops" 38^3 voxels of 2 mm around L1 and L2 (crops.npz).
-    A case is written beside its place and moved there when whole, so nothing half-made survives a kill.
+    A case is written beside its place and moved there when whole, so nothing half-made survives a kill. One run at a
+    time for each folder.
     ValueError when ``folder`` holds another cohort or kind.
     """
     if kind not in get_args(Kind):
@@ -65,6 +66,8 @@ def write_cohort(
         raise ValueError(f"workers must be at least 1, not {workers}")
     folder.mkdir(parents=True, exist_ok=True)
     _keep_apart(folder, cases, kind, dicom)
+    for half_made in folder.glob("*.part-*"):  # by a run that was killed
+        shutil.rmtree(half_made)
     missing = [case for case in cases if not (folder / case.id / TRUTH).exists()]
     done = len(cases) - len(missing)
     progress(done, len(cases))
