@@ -34,6 +34,30 @@ def marbled(drawing: Drawing, infiltration: float, septa: float, low_down: float
     return fill
 
 
+# Multifidus, longissimus, iliocostalis from below the sacrum to T1: beside the midline, behind the bodies' centres, half
+# width, half depth (mm).
+_ERECTOR = (
+    (
+        [14.0, 16.0, 16.0, 15.0, 14.0, 13.0, 12.0],
+        [50.0, 48.0, 46.0, 45.0, 46.0, 50.0, 53.0],
+        [10.0, 13.0, 13.0, 12.0, 11.0, 10.0, 9.0],
+        [9.0, 16.0, 19.0, 17.0, 13.0, 9.0, 8.0],
+    ),
+    (
+        [16.0, 30.0, 38.0, 37.0, 34.0, 32.0, 30.0],
+        [70.0, 56.0, 50.0, 48.0, 49.0, 55.0, 57.0],
+        [6.0, 12.0, 14.0, 15.0, 14.0, 12.0, 10.0],
+        [5.0, 11.0, 13.5, 14.0, 12.0, 7.5, 6.5],
+    ),
+    (
+        [20.0, 46.0, 60.0, 62.0, 56.0, 48.0, 44.0],
+        [68.0, 58.0, 50.0, 47.0, 48.0, 56.0, 57.0],
+        [4.0, 6.0, 9.0, 13.0, 12.0, 9.0, 7.0],
+        [4.0, 6.0, 9.0, 11.0, 9.0, 5.0, 4.5],
+    ),
+)
+
+
 def paint_muscles(drawing: Drawing) -> None:
     """Psoas, quadratus lumborum, the erector in three columns, the crura of the diaphragm."""
     rng, spine = drawing.rng("muscles"), drawing.spine
@@ -65,33 +89,9 @@ def paint_muscles(drawing: Drawing) -> None:
             np.array([16.0, 25.0 * s, 21.0 * s, 10.0, 4.0]) * bulk,
             [side * v * s for v in (64.0, 43.0, 34.0, 24.0, 22.0)],
         )
-        # multifidus, longissimus, iliocostalis: beside the midline, behind the bodies' centres, half width, half depth
-        columns = (
-            (
-                [14.0, 16.0, 16.0, 15.0, 14.0, 13.0, 12.0],
-                [50.0, 48.0, 46.0, 45.0, 46.0, 50.0, 53.0],
-                [10.0, 13.0, 13.0, 12.0, 11.0, 10.0, 9.0],
-                [9.0, 16.0, 19.0, 17.0, 13.0, 9.0, 8.0],
-                deep,
-            ),
-            (
-                [16.0, 30.0, 38.0, 37.0, 34.0, 32.0, 30.0],
-                [70.0, 56.0, 50.0, 48.0, 49.0, 55.0, 57.0],
-                [6.0, 12.0, 14.0, 15.0, 14.0, 12.0, 10.0],
-                [5.0, 11.0, 13.5, 14.0, 12.0, 7.5, 6.5],
-                streaky,
-            ),
-            (
-                [20.0, 46.0, 60.0, 62.0, 56.0, 48.0, 44.0],
-                [68.0, 58.0, 50.0, 47.0, 48.0, 56.0, 57.0],
-                [4.0, 6.0, 9.0, 13.0, 12.0, 9.0, 7.0],
-                [4.0, 6.0, 9.0, 11.0, 9.0, 5.0, 4.5],
-                firm,
-            ),
-        )
         for muscle, fill in ((quadratus, firm), (psoas, marbled(drawing, 0.3 * infiltration, 0.12))):
             drawing.organ(muscle, fill, 1.5, 18.0)
-        for aside, behind, half_x, half_y, fill in columns:
+        for (aside, behind, half_x, half_y), fill in zip(_ERECTOR, (deep, streaky, firm)):
             spread = [side * v * s for v in aside]
             size = [np.asarray(h) * s * (0.9 + 0.1 * bulk) for h in (half_x, half_y)]
             septum = along_spine(spine, 0.0, back, behind, *(v + 0.9 for v in size), spread)
