@@ -13,8 +13,9 @@ import SimpleITK as sitk
 # Helpers beside the tests; importlib mode leaves sys.path alone.
 sys.path += [str(Path(__file__).parent / "report")]
 
-from VertebralBMDLib.pipeline import Measurement, Settings, measure  # noqa: E402
+from VertebralBMDLib.pipeline import Measurement, measure
 from VertebralBMDLib.scan import Acquisition, Scan, checked  # noqa: E402
+from VertebralBMDLib.settings import Settings  # noqa: E402
 from VertebralBMDLib.simulation.patient import PatientSpec, SimulatedPatient, simulate_patient  # noqa: E402
 from VertebralBMDLib.simulation.scanner import TYPICAL  # noqa: E402
 

@@ -36,7 +36,7 @@ def test_every_resource_is_installed():
     resources = set(listed("VertebralBMDLib/CMakeLists.txt", "LIB_RESOURCES"))
     expected = {
         f"{folder}/{name}"
-        for folder in ("Models", "Phantoms", "Physics", "Schemas")
+        for folder in ("Models", "Phantoms", "Physics", "Schemas", "Thresholds")
         for name in files(f"Resources/{folder}", "*")
         if not name.endswith(".md")
     }

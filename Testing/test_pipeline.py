@@ -7,11 +7,12 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import label_of
-from VertebralBMDLib.pipeline import STAGES, NotMeasured, Settings, measure
+from VertebralBMDLib.pipeline import STAGES, NotMeasured, measure
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.report.document import document
 from VertebralBMDLib.report.schema import validate
 from VertebralBMDLib.scan import Acquisition, Scan, checked
+from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 
 

@@ -6,11 +6,11 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib import run
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.report.files import FILES
 from VertebralBMDLib.report.schema import validate
 from VertebralBMDLib.run import MEASURED, REFUSED, measure_to_folder
+from VertebralBMDLib.settings import Settings
 
 
 def read(folder):

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib import worker_client
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.scan import checked
+from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.worker_client import MeasurementRun, WorkerProcess
 
 STUB = Path(__file__).resolve().parent / "panel" / "stub_worker.py"

@@ -190,7 +190,7 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         once without waitForCompletion; then call ``poll`` while ``running``. Raises Refused for a volume that cannot be
         measured, ValueError for wrong arguments, OSError or RuntimeError when the measurement fails.
         """
-        from VertebralBMDLib.pipeline import Settings
+        from VertebralBMDLib.settings import Settings
 
         if not [label_of(level) for level in levels]:
             raise ValueError(_("Name at least one level, for example L1, L2."))

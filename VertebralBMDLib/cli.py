@@ -135,7 +135,7 @@ def _allowed(text: str) -> Code:
 
 
 def _measure(options) -> int:
-    from .pipeline import Settings
+    from .settings import Settings
     from .timings import Timings
 
     settings = Settings(

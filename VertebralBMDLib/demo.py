@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from .pipeline import Settings
 from .report.table import text_table
 from .run import measure_to_folder
+from .settings import Settings
 from .simulation.files import write_case
 from .simulation.patient import PatientSpec, simulate_patient
 from .simulation.scanner import PHYSICS, TYPICAL

@@ -24,14 +24,24 @@ class Heights:
 
 @dataclass(frozen=True)
 class Density:
-    """HU and, when calibrated, density of one body. mg/cm³ values are None without a calibration."""
+    """HU and, when calibrated, density of one body. mg/cm³ values are None without a calibration.
+
+    Everything named roi is of the ROI without what was excluded from it; ``whole_…`` is of the ROI with it.
+    ``roi_percentiles_hu``: 5, 25, 75 and 95 %; ``cortical_…``: of the outer shell as CT shows it (apparent).
+    """
 
     roi_volume_cm3: float
     roi_mean_hu: float
     roi_sd_hu: float
+    roi_median_hu: float | None = None
+    roi_percentiles_hu: tuple[float, float, float, float] | None = None
+    whole_roi_volume_cm3: float | None = None
+    whole_roi_mean_hu: float | None = None
     vbmd_roi_mg_cm3: float | None = None
+    vbmd_whole_roi_mg_cm3: float | None = None
     integral_mg_cm3: float | None = None
     cortical_mg_cm3: float | None = None
+    cortical_volume_cm3: float | None = None
     bmc_mg: float | None = None
 
 

@@ -32,13 +32,21 @@ _OTHER_REASONS = frozenset({Code.CALIBRATION_FAILED, Code.CONTRAST})
 
 @dataclass(frozen=True)
 class Assessment:
-    """The patient line. ``category`` is osteoporosis, low_bone_mass, normal or withheld."""
+    """The patient line. ``category`` is osteoporosis, low_bone_mass, normal or withheld.
+
+    ``levels``: those whose mean the value is; ``left_out``: measured levels that are not part of it, each with the reason;
+    ``uncertainty_mg_cm3``: SD that the calibration adds; ``hu_band``: what HU alone say, in words, without a calibration.
+    """
 
     levels: tuple[str, ...]
     vbmd_mg_cm3: float | None
     category: str
     flags: tuple[Code, ...] = ()
     refusals: tuple[Code, ...] = ()
+    thresholds: Thresholds = ACR
+    left_out: tuple[tuple[str, Code], ...] = ()
+    uncertainty_mg_cm3: float | None = None
+    hu_band: str | None = None
 
 
 def category(vbmd_mg_cm3: float, thresholds: Thresholds = ACR) -> str:

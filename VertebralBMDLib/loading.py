@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from .scan import Acquisition, Scan, acquisition_in, checked
 _TAGS = [
     "SOPClassUID", "Modality", "SeriesInstanceUID", "ImageType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "KVP",
     "ConvolutionKernel", "SliceThickness", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "TableHeight",
-    "ReconstructionDiameter", "Rows", "Columns",
+    "ReconstructionDiameter", "Rows", "Columns", "DeviceSerialNumber", "AcquisitionDate", "StudyDate",
 ]  # fmt: skip
 
 #: What scanners write where no contrast agent was given.
@@ -210,4 +211,15 @@ def _acquisition(header) -> Acquisition:
         table_height_mm=number("TableHeight"),
         reconstruction_diameter_mm=number("ReconstructionDiameter"),
         series_uid=text("SeriesInstanceUID"),
+        device_serial=text("DeviceSerialNumber"),
+        acquired_on=_iso_date(header.get("AcquisitionDate") or header.get("StudyDate")),
     )
+
+
+def _iso_date(value) -> str | None:
+    """A DICOM date ("20240115") as ISO date, None for anything else."""
+    text = str(value or "")
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").date().isoformat()
+    except ValueError:
+        return None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,11 +18,11 @@ from .diagnosis import Assessment
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
-from .roi import Roi, superior_axes, trabecular_roi
+from .regions import Region, regions_of
 from .scan import Scan
 from .segmentation.engines import engine_for, renumbered
-from .segmentation.own import read_label_map
 from .segmentation.vertebrae import Vertebra, Vertebrae
+from .settings import Settings
 
 #: Called with the name of the stage and the fraction of it that is done.
 Progress = Callable[[str, float], None]
@@ -33,35 +32,9 @@ STAGES = ("segmentation", "roi", "calibration", "measurement", "assessment")
 _THICK_SLICE_MM = 3.0
 _HETEROGENEOUS_SD_HU = 60.0
 _HEIGHT_LOSS = 0.15
-_SMALLEST_ROI_CM3 = 1.0
 _OUTSIDE_BODY = 0.05
 _CALIBRATION_REFUSALS = (Code.PHANTOM_NOT_FOUND, Code.CALIBRATION_FAILED)
-_EROSION_MM = (2.0, 20.0)
 _NETWORK_DISAGREEMENT_MG_CM3 = 20.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Options of ``vertebral-bmd measure``; lengths in mm, points in LPS mm."""
-
-    levels: tuple[str, ...] = ("L1", "L2")
-    engine: str = "bundled"
-    bodies: Path | None = None
-    level_at: tuple[str, tuple[float, float, float]] | None = None
-    calibration: str = "auto"
-    roi: Path | None = None
-    erosion_mm: float = 3.0
-    erosion_shape: str = "box"
-    device: str = "auto"
-    allow: frozenset[Code] = frozenset()
-
-    def __post_init__(self) -> None:
-        if not _EROSION_MM[0] <= self.erosion_mm <= _EROSION_MM[1]:
-            raise ValueError(f"erosion_mm must be within {_EROSION_MM[0]:g}-{_EROSION_MM[1]:g} mm, not {self.erosion_mm}")
-        if not self.levels:
-            raise ValueError("levels must name at least one level")
-        if self.level_at is not None and not np.isfinite(self.level_at[1]).all():
-            raise ValueError("level_at needs a point of finite coordinates in LPS mm")
 
 
 @dataclass(frozen=True)
@@ -100,20 +73,6 @@ class NotMeasured(Refused):
         self.vertebrae = vertebrae
 
 
-@dataclass(frozen=True)
-class _Region:
-    """One vertebra cut out of the scan: HU and masks of shape (z, y, x) at ``place`` in the scan's array."""
-
-    vertebra: Vertebra
-    place: tuple[slice, slice, slice]
-    hu: np.ndarray
-    body: np.ndarray
-    roi: Roi
-    centre_lps_mm: np.ndarray
-    up: np.ndarray
-    edited: bool
-
-
 def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = lambda stage, fraction: None) -> Measurement:
     """Measure a scan.
 
@@ -126,7 +85,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     with _stage("segmentation", seconds, progress):
         vertebrae = _vertebrae(scan, settings, device, progress)
     with _stage("roi", seconds, progress):
-        regions, missing = _regions(scan, vertebrae, settings)
+        regions, missing = regions_of(scan, vertebrae, settings)
     if not regions:
         raise NotMeasured(missing[0], vertebrae)
     with _stage("calibration", seconds, progress):
@@ -163,55 +122,6 @@ def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) 
     return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
 
 
-def _regions(scan: Scan, vertebrae: Vertebrae, settings: Settings) -> tuple[list[_Region], list[Code]]:
-    """The wanted vertebrae that can be measured, and why others cannot."""
-    ups = dict(zip([body.level for body in vertebrae.bodies], superior_axes([body.centroid_lps_mm for body in vertebrae.bodies])))
-    edited = read_label_map(settings.roi, scan.image) if settings.roi else None
-    regions, missing = [], []
-    for level in settings.levels:
-        vertebra = vertebrae.get(level)
-        if vertebra is None:
-            missing.append(Code.LEVEL_NOT_FOUND)
-        elif not vertebra.complete:
-            missing.append(Code.BODY_CUT_OFF)
-        else:
-            region = _region(scan, vertebrae.label_map, vertebra, ups[level], edited, settings)
-            voxels = int(region.roi.roi.sum())
-            if voxels == 0:
-                missing.append(Code.ROI_EMPTY)
-            elif voxels * _voxel_cm3(scan) < _SMALLEST_ROI_CM3:
-                missing.append(Code.ROI_SMALL)
-            else:
-                regions.append(region)
-    return regions, list(dict.fromkeys(missing))
-
-
-def _region(
-    scan: Scan, label_map: sitk.Image, vertebra: Vertebra, up: np.ndarray, edited: sitk.Image | None, settings: Settings
-) -> _Region:
-    """Cut one vertebra out of the scan with two voxels around it and find its ROI, or take the edited one."""
-    ours = label_map == vertebra.label
-    place = _bounding_box(ours if edited is None else sitk.Or(ours, edited == vertebra.label), margin=2)
-    start, size = [s.start for s in place[::-1]], [s.stop - s.start for s in place[::-1]]
-    body_image = sitk.RegionOfInterest(label_map, size, start) == vertebra.label
-    roi = trabecular_roi(body_image, up, settings.erosion_mm, settings.erosion_shape)
-    if edited is not None:
-        mask = sitk.GetArrayFromImage(sitk.RegionOfInterest(edited, size, start)) == vertebra.label
-        roi = Roi(roi.eroded, mask, roi.body_points_lps_mm)
-    body = sitk.GetArrayFromImage(body_image) > 0
-    middle = np.argwhere(roi.roi if roi.roi.any() else body).mean(axis=0)[::-1]
-    centre = np.array(body_image.TransformContinuousIndexToPhysicalPoint(middle.tolist()))
-    return _Region(vertebra, place, scan.hu[place], body, roi, centre, up, edited is not None)
-
-
-def _bounding_box(mask: sitk.Image, margin: int) -> tuple[slice, slice, slice]:
-    statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.Execute(mask)
-    x, y, z, width, height, depth = statistics.GetBoundingBox(1)
-    extents = zip((z, y, x), (depth, height, width), mask.GetSize()[::-1])
-    return tuple(slice(max(0, low - margin), min(whole, low + length + margin)) for low, length, whole in extents)
-
-
 def _refusals(
     scan: Scan, vertebrae: Vertebrae, calibration: Calibration, calibration_flags: tuple[Code, ...], settings: Settings
 ) -> tuple[Code, ...]:
@@ -234,8 +144,8 @@ def _scan_flags(scan: Scan) -> list[Code]:
     return flags
 
 
-def _measured(scan: Scan, region: _Region, density, reading: tuple[float, float] | None) -> VertebraMeasurement:
-    value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, _voxel_cm3(scan), density)
+def _measured(scan: Scan, region: Region, density, reading: tuple[float, float] | None) -> VertebraMeasurement:
+    value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, scan.voxel_cm3, density)
     anterior = np.array([0.0, -1.0, 0.0])
     forward = anterior - (anterior @ region.up) * region.up
     heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, forward / np.linalg.norm(forward))
@@ -254,14 +164,10 @@ def _measured(scan: Scan, region: _Region, density, reading: tuple[float, float]
     return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
 
 
-def _roi_map(scan: Scan, regions: list[_Region]) -> sitk.Image:
+def _roi_map(scan: Scan, regions: list[Region]) -> sitk.Image:
     labels = np.zeros(scan.hu.shape, dtype=np.uint8)
     for region in regions:
         labels[region.place][region.roi.roi] = region.vertebra.label
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(scan.image)
     return image
-
-
-def _voxel_cm3(scan: Scan) -> float:
-    return float(np.prod(scan.spacing_mm)) / 1000

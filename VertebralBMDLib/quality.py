@@ -25,6 +25,7 @@ class Code(str, Enum):
     MIXED_ORIENTATION = "MIXED_ORIENTATION"
     SHEARED = "SHEARED"
     NONLINEAR_TRANSFORM = "NONLINEAR_TRANSFORM"
+    VIRTUAL_NON_CONTRAST = "VIRTUAL_NON_CONTRAST"
     # Vertebrae and levels.
     NO_VERTEBRAE = "NO_VERTEBRAE"
     LEVEL_NOT_FOUND = "LEVEL_NOT_FOUND"
@@ -41,17 +42,26 @@ class Code(str, Enum):
     ROI_EDITED = "ROI_EDITED"
     ROI_OUTSIDE_BODY = "ROI_OUTSIDE_BODY"
     ROI_HETEROGENEOUS = "ROI_HETEROGENEOUS"
+    ROI_FINDING_EXCLUDED = "ROI_FINDING_EXCLUDED"
+    LESION = "LESION"
     HEIGHT_LOSS = "HEIGHT_LOSS"
+    FRACTURE = "FRACTURE"
     # Acquisition and calibration.
     THICK_SLICES = "THICK_SLICES"
     SHARP_KERNEL = "SHARP_KERNEL"
     CONTRAST = "CONTRAST"
+    CONTRAST_UNKNOWN = "CONTRAST_UNKNOWN"
+    CONTRAST_TAG_WRONG = "CONTRAST_TAG_WRONG"
     NOT_CALIBRATED = "NOT_CALIBRATED"
     PHANTOM_NOT_FOUND = "PHANTOM_NOT_FOUND"
     CALIBRATION_FAILED = "CALIBRATION_FAILED"
     CALIBRATION_WARNING = "CALIBRATION_WARNING"
+    TISSUES_NOT_FOUND = "TISSUES_NOT_FOUND"
+    RESEARCH_CALIBRATION = "RESEARCH_CALIBRATION"
+    MATERIAL_CONVERTED = "MATERIAL_CONVERTED"
     # Assessment.
     ONE_LEVEL_ONLY = "ONE_LEVEL_ONLY"
+    LEVEL_SUBSTITUTED = "LEVEL_SUBSTITUTED"
     LEVELS_DISAGREE = "LEVELS_DISAGREE"
     LEVELS_OUTSIDE_RULE = "LEVELS_OUTSIDE_RULE"
     NETWORK_DISAGREES = "NETWORK_DISAGREES"
@@ -101,6 +111,9 @@ MESSAGES: dict[Code, Message] = {
     Code.NONLINEAR_TRANSFORM: Message(
         "The volume is under a non-linear transform.", "Harden the transform on a copy of the volume and measure the copy."
     ),
+    Code.VIRTUAL_NON_CONTRAST: Message(
+        "The series is a virtual non-contrast image, which halves bone density.", "Choose the series as it was scanned with --series UID."
+    ),
     Code.NO_VERTEBRAE: Message(
         "No vertebral body was found in the scan.",
         "Check that the scan covers the lumbar spine, or give your own segmentation with --bodies.",
@@ -145,9 +158,20 @@ MESSAGES: dict[Code, Message] = {
         "The HU inside the ROI vary by more than 60 HU (standard deviation).",
         "Look for metastasis, bone island, haemangioma or fracture in the ROI and correct it.",
     ),
+    Code.ROI_FINDING_EXCLUDED: Message(
+        "A bone island, lesion, vacuum or sclerosis inside the ROI was left out of the mean.",
+        "Look at the ROI; the mean with everything in it is reported beside it.",
+    ),
+    Code.LESION: Message(
+        "A lesion fills so much of the ROI that the vertebra is left out of the patient's mean.", "Measure a vertebra without a lesion."
+    ),
     Code.HEIGHT_LOSS: Message(
-        "The heights of this body differ by more than 15 %, which suggests a fracture.",
+        "The body is more than 15 % lower than its own heights or its neighbours suggest, as in a fracture.",
         "Check the vertebra; leave it out with --levels if it is fractured.",
+    ),
+    Code.FRACTURE: Message(
+        "The body has lost 20 % of its height or more and is left out of the patient's mean.",
+        "Check the vertebra; a fractured body packs bone and reads too dense.",
     ),
     Code.THICK_SLICES: Message(
         "The slices are thicker than 3 mm; the end plates may leak into the ROI.", "Prefer a reconstruction of 3 mm or thinner."
@@ -156,6 +180,12 @@ MESSAGES: dict[Code, Message] = {
     Code.CONTRAST: Message(
         "The scan was taken with intravenous contrast, which raises the density of bone marrow.",
         "Use an unenhanced scan, or accept the bias with --allow CONTRAST.",
+    ),
+    Code.CONTRAST_UNKNOWN: Message(
+        "Contrast could not be ruled out, because the aorta was not found.", "Check that the scan was taken without intravenous contrast."
+    ),
+    Code.CONTRAST_TAG_WRONG: Message(
+        "The header and the blood in the aorta disagree about intravenous contrast; the blood was believed.", "Look at the aorta."
     ),
     Code.NOT_CALIBRATED: Message(
         "The scan has no calibration, so mg/cm³ and the diagnostic category are withheld.",
@@ -171,12 +201,28 @@ MESSAGES: dict[Code, Message] = {
     Code.CALIBRATION_WARNING: Message(
         "A check of the calibration raised a warning.", "Read the check and judge whether the calibration can be trusted."
     ),
+    Code.TISSUES_NOT_FOUND: Message(
+        "Too few of the patient's own tissues could be read for an internal calibration.",
+        "Use a phantom, in the scan or scanned separately.",
+    ),
+    Code.RESEARCH_CALIBRATION: Message(
+        "mg/cm³ come from the physics of the patient's own tissues, for research only; the category is withheld.",
+        "Use a phantom, or fit your site's own scans with vertebral-bmd phantom fit-site.",
+    ),
+    Code.MATERIAL_CONVERTED: Message(
+        "The densities were converted to another reference material by the factor that was asked for.",
+        "Report the factor; the limits of the categories hold for the phantom's own material.",
+    ),
     Code.ONE_LEVEL_ONLY: Message(
         "Only one vertebra could be measured; the category needs the mean of two and is withheld.",
         "Use a scan in which two lumbar vertebrae can be measured.",
     ),
+    Code.LEVEL_SUBSTITUTED: Message(
+        "L1 or L2 could not be used and a neighbouring vertebra stands in for it.", "Read the value with the levels that it comes from."
+    ),
     Code.LEVELS_DISAGREE: Message(
-        "The vertebrae differ by more than 25 mg/cm³.", "Look for a fracture, a lesion or degeneration in one of them."
+        "The vertebrae differ by more than 25 mg/cm³ or by more than 3 SD of the usual ratio.",
+        "Look for a fracture, a lesion or degeneration in one of them.",
     ),
     Code.LEVELS_OUTSIDE_RULE: Message(
         "The 80 and 120 mg/cm³ limits hold for lumbar vertebrae only; the category is withheld.", "Measure L1 and L2."

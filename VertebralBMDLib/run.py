@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 
 from .loading import load
-from .pipeline import NotMeasured, Progress, Settings, measure
+from .pipeline import NotMeasured, Progress, measure
 from .quality import Code, Refused
 from .report.files import FILES, write, write_refusal
+from .settings import Settings
 
 MEASURED, REFUSED = 0, 3
 

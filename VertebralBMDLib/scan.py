@@ -17,7 +17,10 @@ _SHARP_KERNEL = re.compile(r"LUNG|BONE|EDGE|^[A-Z][a-z]?[6-9]\d|^FC[58]\d|^Y[ABC
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How the scan was taken, as far as its header says; None is unknown. Carries no patient identifier."""
+    """How the scan was taken, as far as its header says; None is unknown. Carries no patient identifier.
+
+    ``device_serial`` and ``acquired_on`` (ISO date) serve to match a phantom scan and are not written to results.
+    """
 
     kvp: float | None = None
     kernel: str | None = None
@@ -28,6 +31,8 @@ class Acquisition:
     table_height_mm: float | None = None
     reconstruction_diameter_mm: float | None = None
     series_uid: str | None = None
+    device_serial: str | None = None
+    acquired_on: str | None = None
 
     @property
     def sharp_kernel(self) -> bool:
@@ -75,6 +80,11 @@ class Scan:
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along the image's own i, j, k axes."""
         return self.image.GetSpacing()
+
+    @property
+    def voxel_cm3(self) -> float:
+        """Volume of a voxel in cm³."""
+        return float(np.prod(self.spacing_mm)) / 1000
 
 
 def checked(image: sitk.Image, acquisition: Acquisition | None = None, allow: frozenset[Code] = frozenset()) -> Scan:

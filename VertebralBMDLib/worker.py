@@ -25,7 +25,7 @@ from . import __version__
 from .quality import MESSAGES, Code, Refused
 
 if TYPE_CHECKING:
-    from .pipeline import Settings
+    from .settings import Settings
 
 
 def settings_to_json(settings: Settings) -> dict:
@@ -33,8 +33,10 @@ def settings_to_json(settings: Settings) -> dict:
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values["levels"] = list(settings.levels)
     values["allow"] = sorted(code.value for code in settings.allow)
-    for name in ("bodies", "roi"):
+    for name in ("bodies", "rods", "roi"):
         values[name] = None if values[name] is None else str(values[name])
+    if settings.convert is not None:
+        values["convert"] = list(settings.convert)
     if settings.level_at is not None:
         values["level_at"] = [settings.level_at[0], list(settings.level_at[1])]
     return values
@@ -42,7 +44,7 @@ def settings_to_json(settings: Settings) -> dict:
 
 def settings_from_json(values: dict) -> Settings:
     """The Settings that ``settings_to_json`` wrote; what is missing keeps its default. Raises ValueError for an unknown name."""
-    from .pipeline import Settings
+    from .settings import Settings
 
     unknown = set(values) - {field.name for field in fields(Settings)}
     if unknown:
@@ -52,9 +54,11 @@ def settings_from_json(values: dict) -> Settings:
         values["levels"] = tuple(values["levels"])
     if "allow" in values:
         values["allow"] = frozenset(Code(code) for code in values["allow"])
-    for name in ("bodies", "roi"):
+    for name in ("bodies", "rods", "roi"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
+    if values.get("convert") is not None:
+        values["convert"] = tuple(values["convert"])
     if values.get("level_at") is not None:
         level, point = values["level_at"]
         values["level_at"] = (level, tuple(float(x) for x in point))

@@ -20,7 +20,7 @@ from .scan import Scan, with_acquisition
 from .worker import settings_to_json
 
 if TYPE_CHECKING:
-    from .pipeline import Settings
+    from .settings import Settings
 
 _WORKER = ("-m", "VertebralBMDLib.worker")
 

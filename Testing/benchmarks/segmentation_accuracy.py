@@ -14,9 +14,10 @@ from documents import parser, publish
 
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.loading import load
-from VertebralBMDLib.pipeline import NotMeasured, Settings, measure
+from VertebralBMDLib.pipeline import NotMeasured, measure
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.segmentation.bundled import BundledEngine
+from VertebralBMDLib.settings import Settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"
 SCORED = [LABELS[level] for level in ("T11", "T12", "L1", "L2", "L3", "L4", "L5")]

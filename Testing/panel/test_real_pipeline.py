@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 from panel_tools import wait_for
 
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.report import words
 from VertebralBMDLib.scan import checked
+from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 from VertebralBMDLib.summary import overall_progress
 from VertebralBMDLib.worker_client import MeasurementRun

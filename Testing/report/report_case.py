@@ -9,11 +9,12 @@ from VertebralBMDLib import densitometry, diagnosis
 from VertebralBMDLib.anatomy import label_of
 from VertebralBMDLib.calibration.line import NO_CALIBRATION, Rod, RodReading, fit
 from VertebralBMDLib.network.models import Model
-from VertebralBMDLib.pipeline import Measurement, Settings, VertebraMeasurement
+from VertebralBMDLib.pipeline import Measurement, VertebraMeasurement
 from VertebralBMDLib.quality import Code
-from VertebralBMDLib.roi import trabecular_roi
+from VertebralBMDLib.roi.region import trabecular_roi
 from VertebralBMDLib.scan import Acquisition, Scan
 from VertebralBMDLib.segmentation.vertebrae import Vertebra, Vertebrae
+from VertebralBMDLib.settings import Settings
 
 #: A patient's name as it may stand in paths and headers; no file may contain it.
 NAME = "DOE^JANE"

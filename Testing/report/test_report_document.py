@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from VertebralBMDLib.anatomy import LABELS
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.quality import MESSAGES, Code
 from VertebralBMDLib.report.document import codes, document, refusal_document
 from VertebralBMDLib.report.schema import schema, validate
+from VertebralBMDLib.settings import Settings
 
 
 def leaves(value, path=""):

@@ -9,11 +9,11 @@ import pytest
 import SimpleITK as sitk
 from report_case import CENTRES_MM, measurement
 
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.quality import Code
 from VertebralBMDLib.report.document import document, refusal_document
 from VertebralBMDLib.report.figure import write_overview
 from VertebralBMDLib.report.planes import Box, Volume
+from VertebralBMDLib.settings import Settings
 
 ROI_COLOUR, MEASURED_COLOUR, ROD_COLOUR = (255, 176, 0), (79, 195, 247), (125, 255, 138)
 

@@ -14,12 +14,12 @@ import pytest
 import SimpleITK as sitk
 from report_case import NAME, measurement
 
-from VertebralBMDLib.pipeline import Settings
 from VertebralBMDLib.quality import Code
 from VertebralBMDLib.report import files
 from VertebralBMDLib.report.document import document, refusal_document
 from VertebralBMDLib.report.html import render
 from VertebralBMDLib.report.table import COLUMNS, text_table, write_csv
+from VertebralBMDLib.settings import Settings
 
 
 def read_csv(path):

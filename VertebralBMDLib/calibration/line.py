@@ -25,13 +25,31 @@ class Rod:
 
 @dataclass(frozen=True)
 class RodReading:
-    """A rod as the scan shows it: its HU (see ``rods.py``) and where its axis crosses the middle slice of the reading."""
+    """A rod as the scan shows it, and where its axis crosses the middle slice of the reading.
+
+    ``hu``, ``sd_hu``: centre and width of the normal distribution fitted to its voxels (the paper's CT value);
+    ``mean_hu``: their plain mean; ``median_hu``: the robust estimate; ``drift_hu``: change of the rod along the read length.
+    """
 
     rod: Rod
     hu: float
     sd_hu: float
     centre_lps_mm: tuple[float, float, float]
     radius_mm: float
+    mean_hu: float | None = None
+    median_hu: float | None = None
+    drift_hu: float | None = None
+
+
+@dataclass(frozen=True)
+class TissueReading:
+    """A tissue of the patient: ``name`` is air, fat, muscle, blood or cortical_bone; ``hu`` its robust centre."""
+
+    name: str
+    hu: float
+    sd_hu: float
+    volume_cm3: float
+    centre_lps_mm: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -43,11 +61,16 @@ class Check:
     value: float
     limit: str
     message: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """density = slope · HU + intercept, in mg/cm³ of ``material``; ``source`` "none" has no line."""
+    """density = slope · HU + intercept, in mg/cm³ of ``material``; ``source`` "none" has no line.
+
+    ``source``: phantom, asynchronous, tissue or none; ``method``: site or physics where the source is tissue;
+    ``uncertainty_mg_cm3``: SD that the calibration adds to a density of 100 mg/cm³.
+    """
 
     source: str
     material: str | None = None
@@ -58,11 +81,22 @@ class Calibration:
     phantom: str | None = None
     readings: tuple[RodReading, ...] = ()
     checks: tuple[Check, ...] = ()
+    slope_se: float | None = None
+    intercept_se: float | None = None
+    residuals_mg_cm3: tuple[float, ...] = ()
+    method: str | None = None
+    uncertainty_mg_cm3: float | None = None
+    tissues: tuple[TissueReading, ...] = ()
 
     @property
     def usable(self) -> bool:
         """True when there is a line and no check failed."""
         return self.slope_mg_cm3_per_hu is not None and all(check.status != "fail" for check in self.checks)
+
+    @property
+    def carries_category(self) -> bool:
+        """True for the tiers that a diagnostic category may rest on: a phantom, in the scan or not, or a site's own regression."""
+        return self.usable and self.method != "physics"
 
     def density(self, hu):
         """mg/cm³ for HU (a number or an array). Raises ValueError without a usable line."""

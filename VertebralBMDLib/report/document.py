@@ -15,9 +15,10 @@ from ..quality import MESSAGES, Code
 from .parts import calibration_entry, known, once, scan_entry, settings_entry, software_entry, vertebra_entry
 
 if TYPE_CHECKING:
-    from ..pipeline import Measurement, Settings
+    from ..pipeline import Measurement
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebrae
+    from ..settings import Settings
 
 SCHEMA = "vertebral-bmd/1"
 

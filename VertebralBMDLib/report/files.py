@@ -18,9 +18,10 @@ from .html import render
 from .table import write_csv
 
 if TYPE_CHECKING:
-    from ..pipeline import Measurement, Settings
+    from ..pipeline import Measurement
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebrae
+    from ..settings import Settings
 
 FILES = ("measurement.json", "measurements.csv", "bodies.nii.gz", "roi.nii.gz", "overview.png", "report.html")
 

@@ -10,14 +10,15 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..quality import Code
-from ..roi import CENTRAL_FRACTION
+from ..roi.region import CENTRAL_FRACTION
 
 if TYPE_CHECKING:
     from ..calibration.line import Calibration
     from ..network.models import Model
-    from ..pipeline import Settings, VertebraMeasurement
+    from ..pipeline import VertebraMeasurement
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebra
+    from ..settings import Settings
 
 
 def known(**values) -> dict:

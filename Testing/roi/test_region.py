@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from VertebralBMDLib.roi import eroded_volume_cm3, superior_axes, trabecular_roi
+from VertebralBMDLib.roi.region import eroded_volume_cm3, superior_axes, trabecular_roi
 
 UP = np.array([0.0, 0.0, 1.0])
 IDENTITY = np.eye(3)

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .grid import field_grid
+from ..grid import field_grid
 
 #: Work grid of the erosion: fine enough that the margin is a whole number of steps of at most this size.
 _LARGEST_STEP_MM = 0.6
@@ -23,15 +23,27 @@ CENTRAL_FRACTION = 0.5
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """One finding left out of the ROI: ``kind`` is island, blastic, lytic, vacuum or sclerosis."""
+
+    kind: str
+    volume_cm3: float
+    mean_hu: float
+
+
+@dataclass(frozen=True)
 class Roi:
     """Masks of shape (z, y, x) on the grid of the image that was eroded: body without its shell, and ROI.
 
-    ``body_points_lps_mm``: (n, 3) evenly spaced points that fill the uneroded body, on a finer grid.
+    ``body_points_lps_mm``: (n, 3) evenly spaced points that fill the uneroded body, on a finer grid; ``excluded``: the
+    voxels of ``exclusions``, which are not part of ``roi`` (None: nothing was looked for).
     """
 
     eroded: np.ndarray
     roi: np.ndarray
     body_points_lps_mm: np.ndarray
+    excluded: np.ndarray | None = None
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 def trabecular_roi(

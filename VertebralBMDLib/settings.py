@@ -1,0 +1,46 @@
+"""What the user asks of a measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .quality import Code
+
+_EROSION_MM = (2.0, 20.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of ``vertebral-bmd measure``; lengths in mm, points in LPS mm.
+
+    ``calibration``: "auto", or a request such as "phantom:NAME" (see ``calibration.tiers``); ``rods``: the user's own rod
+    positions; ``convert``: (material, factor) by which densities are multiplied; ``region``: "eroded" or "ellipse";
+    ``central_fraction``: share of the body's height that the ROI keeps; ``thresholds``: a name in Resources/Thresholds.
+    """
+
+    levels: tuple[str, ...] = ("L1", "L2")
+    engine: str = "bundled"
+    bodies: Path | None = None
+    level_at: tuple[str, tuple[float, float, float]] | None = None
+    calibration: str = "auto"
+    rods: Path | None = None
+    convert: tuple[str, float] | None = None
+    roi: Path | None = None
+    erosion_mm: float = 3.0
+    erosion_shape: str = "box"
+    region: str = "eroded"
+    central_fraction: float = 0.5
+    thresholds: str = "acr"
+    device: str = "auto"
+    allow: frozenset[Code] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not _EROSION_MM[0] <= self.erosion_mm <= _EROSION_MM[1]:
+            raise ValueError(f"erosion_mm must be within {_EROSION_MM[0]:g}-{_EROSION_MM[1]:g} mm, not {self.erosion_mm}")
+        if not self.levels:
+            raise ValueError("levels must name at least one level")
+        if self.level_at is not None and not np.isfinite(self.level_at[1]).all():
+            raise ValueError("level_at needs a point of finite coordinates in LPS mm")
