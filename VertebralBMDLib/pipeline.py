@@ -19,6 +19,7 @@ from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
 from .regions import Region, regions_of
+from .roi.region import Exclusion
 from .scan import Scan
 from .segmentation.engines import engine_for, renumbered
 from .segmentation.vertebrae import Vertebra, Vertebrae
@@ -39,7 +40,11 @@ _NETWORK_DISAGREEMENT_MG_CM3 = 20.0
 
 @dataclass(frozen=True)
 class VertebraMeasurement:
-    """One measured vertebra. The network's values are None where there is no calibration."""
+    """One measured vertebra. The network's values are None where there is no calibration.
+
+    ``height_loss``: fraction of height lost against its own and its neighbours' heights; ``exclusions``: what was left out
+    of the ROI.
+    """
 
     vertebra: Vertebra
     heights: Heights
@@ -47,6 +52,8 @@ class VertebraMeasurement:
     vbmd_network_mg_cm3: float | None
     low_bone_mass_probability: float | None
     flags: tuple[Code, ...]
+    height_loss: float | None = None
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 @dataclass(frozen=True)
