@@ -23,6 +23,7 @@ _GEOMETRY_KEYS = ("rod_diameter_mm", "rod_spacing_mm", "confidence")
 #: Beyond these a number is a slip of the pen: mg/cm³ by material (K2HPO4 rods may attenuate less than water), water, mm.
 _DENSITIES = {"K2HPO4": (-300.0, 1500.0), "CaHA": (-20.0, 2000.0)}
 _WATER, _LARGEST_DIAMETER_MM, _LARGEST_SPACING_MM = (500.0, 1500.0), 60.0, 200.0
+MATERIALS = tuple(_DENSITIES)
 _CONFIDENCES = ("H", "M", "L")
 
 
@@ -114,7 +115,7 @@ def _completed(own: dict) -> dict:
 
 def _phantom(entry: dict) -> Phantom:
     _object(entry, "it", (*_NEEDED, *_OPTIONAL), _NEEDED)
-    for key, allowed in (("material", tuple(_DENSITIES)), ("use", ("calibration", "validation"))):
+    for key, allowed in (("material", MATERIALS), ("use", ("calibration", "validation"))):
         if entry[key] not in allowed:
             raise ValueError(f"{key} must be {' or '.join(allowed)}, not {entry[key]!r}")
     for key in ("name", "title"):
