@@ -20,7 +20,7 @@ _EDGE_HU, _EDGE_SHARE, _EVEN_HU, _WALL = 60.0, 0.6, 60.0, 0.30
 #: Half width of a body as a share of its depth, and how far the aorta may press into that ellipse.
 _HALF_WIDTH, _PRESSED_MM = 0.65, 3.0
 #: Blood with and without medium, and by how much slices of one vessel may differ.
-_LUMEN_HU, _ALONG_HU = (0.0, 900.0), 25.0
+_LUMEN_HU, _ALONG_HU = (-40.0, 900.0), 25.0
 _CORE, _FEWEST_SLICES = 0.6, 8
 
 
@@ -31,8 +31,10 @@ def aorta_mask(hu: np.ndarray, column: Column) -> np.ndarray | None:
     followed from slice to slice (dynamic programming) so that its wall is an edge all round, its inside is even and it
     lies where the aorta lies; calcified walls, the fork and what crosses count against a slice, not against the track.
     """
-    smooth = ndimage.gaussian_filter(hu, 1.0)
-    corners, evidence, prior = _scores(smooth, column)
+    ys, xs = _neighbourhood(hu.shape, column)
+    # The opening takes thin bright things away, calcified walls above all.
+    smooth = ndimage.gaussian_filter(ndimage.grey_opening(hu[:, ys, xs], (1, 3, 3)), 1.0)
+    corners, evidence, prior = _scores(smooth, column, np.array([ys.start, xs.start]))
     track = _followed(evidence + prior)
     mask, level = np.zeros(hu.shape, dtype=bool), []
     step = column.step_mm
@@ -51,13 +53,28 @@ def aorta_mask(hu: np.ndarray, column: Column) -> np.ndarray | None:
     return mask
 
 
-def _scores(smooth: np.ndarray, column: Column) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every slice: index (y, x) of the window's corner; evidence and prior of each (radius, y, x) of the window."""
+def _neighbourhood(shape: tuple[int, ...], column: Column) -> tuple[slice, slice]:
+    """Rows and columns of the grid in which the aorta and its surroundings may lie."""
+    spans = ((column.front, _AHEAD_MM), (column.middle, _LEFT_MM))
+    reach = _RADII_MM[-1] + 6.0
+    place = []
+    for (along, (low, high)), origin, length in zip(spans, column.origin_yx, shape[1:]):
+        first, last = ((bound - origin) / column.step_mm for bound in (along.min() + low - reach, along.max() + high + reach))
+        start = int(np.clip(first, 0, length - 1))
+        place.append(slice(start, int(np.clip(last, start + 1, length))))
+    return tuple(place)
+
+
+def _scores(smooth: np.ndarray, column: Column, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every slice: index (y, x) of the window's corner; evidence and prior of each (radius, y, x) of the window.
+
+    ``smooth``: the part of the grid that begins at index ``start`` (y, x); the corners count from the whole grid.
+    """
     step = column.step_mm
     size = [int(round((high - low) / step)) + 1 for low, high in (_AHEAD_MM, _LEFT_MM)]
     margin = int(np.ceil((_RADII_MM[-1] + 1.5) / step)) + 1
     first = np.stack([column.front + _AHEAD_MM[0], column.middle + _LEFT_MM[0]], axis=1)
-    corners = np.round((first - column.origin_yx) / step).astype(int)
+    corners = np.round((first - column.origin_yx) / step).astype(int) - start
     padded = np.pad(smooth, ((0, 0), (margin + size[0],) * 2, (margin + size[1],) * 2), mode="edge")
     starts = np.clip(corners + size, 0, np.array(padded.shape[1:]) - np.array(size) - 2 * margin)
     blocks = np.stack([plane[y : y + size[0] + 2 * margin, x : x + size[1] + 2 * margin] for plane, (y, x) in zip(padded, starts)])
@@ -77,7 +94,7 @@ def _scores(smooth: np.ndarray, column: Column) -> tuple[np.ndarray, np.ndarray,
             uneven += np.clip(np.abs(inner - centre) / _EVEN_HU, 0.0, 1.0)
         evidence[:, n] = (edges - 0.8 * uneven) / len(_ANGLES)
     evidence -= 2.0 * ((centre < _LUMEN_HU[0]) | (centre > _LUMEN_HU[1]))[:, None]
-    return starts - np.array(size), evidence, _prior(column, size)
+    return starts - np.array(size) + start, evidence, _prior(column, size)
 
 
 def _prior(column: Column, size: list[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from .line import TissueReading
 #: Blood below the first reads as it is, above the second it carries iodine (HU). Unenhanced: 29-50 HU in the middle half of patients,
 #: little changed by the tube voltage (+4 HU at 80 kVp); with medium more than 80-100 HU (qct_facts 4.8), and more at low voltages.
 #: What lies between may be much red blood, a badly set scanner or a late phase.
-_PLAIN_HU, _ENHANCED_HU = 70.0, 80.0
+_PLAIN_HU, ENHANCED_HU = 70.0, 80.0
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ def contrast_of(tissues: Sequence[TissueReading], acquisition: Acquisition) -> C
     """
     blood = blood_hu(tissues)
     stated = acquisition.contrast
-    if blood is None or _PLAIN_HU <= blood <= _ENHANCED_HU:
+    if blood is None or _PLAIN_HU <= blood <= ENHANCED_HU:
         return ContrastFinding("yes" if stated == "yes" else "unknown", False)
-    seen = "yes" if blood > _ENHANCED_HU else "no"
+    seen = "yes" if blood > ENHANCED_HU else "no"
     return ContrastFinding(seen, stated in ("yes", "no") and stated != seen)
 
 

@@ -20,7 +20,7 @@ _CENTRE_HU = 25.0
 _SKIN_MM, _BACK_MM, _BESIDE_MM, _CLEAR_MM = 25.0, (12.0, 70.0), (8.0, 46.0), 10.0
 #: Less than this is no tissue but chance: gas in lungs that the field cuts, a fold of skin.
 _SMALLEST_CM3 = {"air": 50.0, "fat": 5.0, "muscle": 5.0, "blood": 1.0}
-_BODY_HU, _THINGS_HU = -300.0, -850.0
+_BODY_HU, _THINGS_HU, _FLAT_HU = -300.0, -850.0, 0.01
 
 
 def find_tissues(image: sitk.Image, bodies: sitk.Image) -> tuple[TissueReading, ...]:
@@ -47,7 +47,8 @@ def _outer(hu: np.ndarray, column: Column) -> dict[str, np.ndarray]:
     smooth = ndimage.uniform_filter(plane, (1, 3, 3))
     body = _body(smooth > _BODY_HU, column)
     things = ndimage.maximum_filter(smooth, _square(_CLEAR_MM)) > _THINGS_HU
-    padding = ndimage.maximum_filter(plane, (1, 3, 3)) == ndimage.minimum_filter(plane, (1, 3, 3))
+    flat = ndimage.maximum_filter(plane, (1, 3, 3)) - ndimage.minimum_filter(plane, (1, 3, 3)) < _FLAT_HU
+    padding = ndimage.maximum_filter(flat, _square(_CLEAR_MM))
     deep = ndimage.minimum_filter(body, _square(_SKIN_MM))
     fat = _core((smooth > _FAT_HU[0]) & (smooth < _FAT_HU[1]) & body, 2)
     masks = {"air": ~body & ~things & ~padding, "fat": fat & ~deep}
