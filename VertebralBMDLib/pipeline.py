@@ -152,10 +152,10 @@ def _scan_flags(scan: Scan) -> list[Code]:
 
 
 def _measured(scan: Scan, region: Region, density, reading: tuple[float, float] | None) -> VertebraMeasurement:
-    value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, scan.voxel_cm3, density)
-    anterior = np.array([0.0, -1.0, 0.0])
-    forward = anterior - (anterior @ region.up) * region.up
-    heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, forward / np.linalg.norm(forward))
+    value = densitometry.measure(
+        region.hu, region.body, region.roi.eroded, region.roi.roi, scan.voxel_cm3, density, region.roi.excluded, scan.spacing_mm[::-1]
+    )
+    heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, region.forward)
     network = reading or (None, None)
     flags = list(region.vertebra.flags)
     if region.edited:
