@@ -36,7 +36,7 @@ def patient_summary(document: dict) -> str:
     lines = [f"<b>{category}</b>"]
     if "vbmd_mg_cm3" in patient:
         value = f"{words.number(patient['vbmd_mg_cm3'])} {density_unit(document)}"
-        lines = [f"<b>{value}: {category}</b>", f"{', '.join(patient['levels'])}, mean of the ROIs {words.uncertainty(document)}".rstrip()]
+        lines = [f"<b>{value}: {category}</b>", f"Mean of {', '.join(patient['levels'])} {words.uncertainty(document)}".rstrip()]
     if words.left_out(document):
         lines.append(f"Left out: {words.left_out(document)}")
     if patient["category"] != "withheld":

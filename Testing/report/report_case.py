@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from VertebralBMDLib import densitometry, diagnosis
 from VertebralBMDLib.anatomy import label_of
-from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading, fit
+from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading
 from VertebralBMDLib.diagnosis import Assessment, MeasuredLevel, load_thresholds
 from VertebralBMDLib.network.models import Model
 from VertebralBMDLib.pipeline import Measurement, VertebraMeasurement
@@ -59,7 +59,8 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         volume = float((array == label_of(level)).sum() * np.prod(SPACING_MM) / 1000)
         bodies.append(Vertebra(level, label_of(level), (2.0, 0.0, 300 + centre), 0.9, not cut, volume, cut))
     readings = tuple(RodReading(Rod(id, density), density / 0.8, 5.0, (x - 50, 42.0, 362.5), 7.0) for id, (x, density) in RODS.items())
-    line = fit(readings, "K2HPO4", "qrm-bdc3", 120) if calibrated else NO_CALIBRATION
+    check = Check("R_SQUARED", "pass", 1.0, "at least 0.998", "Rods and line agree.")
+    line = Calibration("phantom", "K2HPO4", 0.8, 0.0, 1.0, 0.0, "qrm-bdc3", readings, (check,)) if calibrated else NO_CALIBRATION
     roi, measured = np.zeros_like(array), []
     for body in bodies[1:]:
         inside = array == body.label
@@ -106,7 +107,7 @@ def asynchronous(line: Calibration) -> Calibration:
     readings = tuple(replace(r, mean_hu=r.hu + 0.5, median_hu=r.hu - 0.5, drift_hu=6.5) for r in line.readings)
     tissues = tuple(TissueReading(name, hu, 9.0, 12.0, (1.0, 2.0, 3.0)) for name, hu in TISSUES.items())
     checks = (
-        Check("R_SQUARED", "pass", 1.0, "at least 0.998", "Rods and line agree."),
+        *line.checks,
         Check("ROD_DRIFT", "warn", 6.5, "at most 5 HU", "The rods change along their length.", "Look for air beside the phantom."),
         Check("PHANTOM_AGE", "pass", 12.0, "at most 30 days", "The phantom scan is recent."),
         Check("TABLE_HEIGHT", "warn", None, "within 30 mm", "The header gives no table height.", "Compare the heights by hand."),

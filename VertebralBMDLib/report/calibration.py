@@ -22,6 +22,12 @@ def tier(document: dict) -> str:
     return f"{_TIERS['asynchronous']} of {apart if round(days) else 'the same day'}"
 
 
+def rods_in_scan(document: dict) -> list[dict]:
+    """The rods that lie in the patient's scan; those of another scan have their places there."""
+    line = document["calibration"]
+    return line.get("rods", []) if line["source"] == "phantom" else []
+
+
 def equation(document: dict) -> str:
     """The line with its numbers, or "" without one."""
     line = document["calibration"]
@@ -32,11 +38,18 @@ def equation(document: dict) -> str:
 
 
 def quality(document: dict) -> list[str]:
-    """What is known of the fit: uncertainty, standard errors, R², RMSE."""
+    """What is known of the line: its uncertainty, R², RMSE."""
+    return _known(document, uncertainty_mg_cm3="SD {:.1f} mg/cm³ at 100 mg/cm³", r_squared="R² {:.4f}", rmse_mg_cm3="RMSE {:.1f} mg/cm³")
+
+
+def standard_errors(document: dict) -> str:
+    """Those of slope and intercept, or ""."""
+    return ", ".join(_known(document, slope_se="slope {:.4f} mg/cm³ per HU", intercept_se="intercept {:.2f} mg/cm³"))
+
+
+def _known(document: dict, **texts: str) -> list[str]:
     line = document["calibration"]
-    parts = [("uncertainty_mg_cm3", "SD {:.1f} mg/cm³ at 100 mg/cm³"), ("slope_se", "SE of slope {:.4f}"), ("intercept_se", "SE of intercept {:.2f}"),
-             ("r_squared", "R² {:.4f}"), ("rmse_mg_cm3", "RMSE {:.1f} mg/cm³")]  # fmt: skip
-    return [text.format(line[key]) for key, text in parts if key in line]
+    return [text.format(line[key]) for key, text in texts.items() if key in line]
 
 
 def conversion(document: dict) -> str:

@@ -45,7 +45,7 @@ def draw(axes, plane: Plane, title: str, document: dict) -> None:
 
 
 def name_levels(axes, plane: Plane, document: dict) -> None:
-    """Each level's name beside its body; with a question mark where the levels are uncertain."""
+    """Each level's name beside its body, and whether it was left out; with a question mark where the levels are uncertain."""
     patient = document["patient"]
     doubt = "?" if _UNSURE_LEVELS & {*patient["flags"], *patient["refusals"]} else ""
     columns, rows = plane.axes_mm
@@ -55,8 +55,19 @@ def name_levels(axes, plane: Plane, document: dict) -> None:
         if inside.any():
             x = columns[np.flatnonzero(inside.any(axis=0))[0]] - 3
             y = rows[np.flatnonzero(inside.any(axis=1))].mean()
-            color = _MEASURED if vertebra in reported else _INK
-            _write(axes, x, y, vertebra["level"] + doubt, size=8, va="center", ha="right", color=color, transform=axes.transData)
+            counts = words.counts(document, vertebra)
+            color = _WARN if not counts else _MEASURED if vertebra in reported else _INK
+            _write(
+                axes,
+                x,
+                y,
+                vertebra["level"] + doubt + ("" if counts else "\nleft out"),
+                size=8,
+                va="center",
+                ha="right",
+                color=color,
+                transform=axes.transData,
+            )
 
 
 def circle_rods(axes, rods: list[tuple[np.ndarray, dict]]) -> None:
@@ -77,13 +88,13 @@ def draw_legend(figure, document: dict, volume: Volume, left: float, y: float) -
     entries = [("vertebral body", _BODY, "solid", True), ("cut off", _BODY, "dashed", cut_off)]
     entries += [("measured body", _MEASURED, "solid", bool(words.measured(document))), ("ROI", _ROI, "solid", volume.roi.any())]
     entries += [("finding left out of the ROI", _EXCLUDED, "solid", volume.excluded.any())]
-    entries += [("calibration rod", _ROD, "solid", "rods" in document["calibration"])]
+    entries += [("calibration rod", _ROD, "solid", bool(calibration.rods_in_scan(document)))]
     width = figure.get_size_inches()[0]
     for text, color, style, occurs in entries:
         if occurs:
             figure.add_artist(Line2D([left, left + 0.25 / width], [y, y], color=color, linewidth=1.8, linestyle=style))
             figure.text(left + 0.32 / width, y, text, fontsize=8, color=_DIM, va="center")
-            left += (0.32 + 0.068 * len(text) + 0.25) / width
+            left += (0.32 + 0.06 * len(text) + 0.25) / width
 
 
 def write_result(figure, document: dict, left: float) -> None:
@@ -121,7 +132,7 @@ def _result_lines(document: dict) -> list[tuple[str, float, str, str]]:
     lines += [(patient["hu_band"], 7.5, _INK, "normal")] if "hu_band" in patient else []
     lines.append(("", 6, _DIM, "normal"))
     for vertebra in words.measured(document):
-        lines += _vertebra_lines(vertebra)
+        lines += _vertebra_lines(vertebra, words.counts(document, vertebra))
     lines += [("", 6, _DIM, "normal"), (f"Calibration: {calibration.summary(document)}", 7.5, _DIM, "normal"), ("", 6, _DIM, "normal")]
     for reason in words.reasons(document):
         where = f" ({', '.join(reason.levels)})" if reason.levels else ""
@@ -130,11 +141,11 @@ def _result_lines(document: dict) -> list[tuple[str, float, str, str]]:
     return lines
 
 
-def _vertebra_lines(vertebra: dict) -> list[tuple[str, float, str, str]]:
+def _vertebra_lines(vertebra: dict, counts: bool) -> list[tuple[str, float, str, str]]:
     network = f" (network {words.number(vertebra['vbmd_network_mg_cm3'])})" if "vbmd_network_mg_cm3" in vertebra else ""
     density = f"{words.number(vertebra['vbmd_roi_mg_cm3'])}{network} mg/cm³   " if "vbmd_roi_mg_cm3" in vertebra else ""
     hu = f"{words.number(vertebra['roi_mean_hu'])} ± {words.number(vertebra['roi_sd_hu'])} HU"
-    lines = [(f"{vertebra['level']}   {density}{hu}", 8, _MEASURED, "normal")]
+    lines = [(f"{vertebra['level']}   {density}{hu}{'' if counts else '   left out'}", 8, _MEASURED if counts else _WARN, "normal")]
     return lines + ([(f"      without {words.excluded(vertebra)}", 7.5, _EXCLUDED, "normal")] if vertebra.get("excluded") else [])
 
 

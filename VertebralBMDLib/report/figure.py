@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import drawing, words
+from . import calibration, drawing, words
 from .planes import Box, Plane, Volume
 
 _DPI = 150
@@ -71,7 +71,7 @@ def write_overview(
         if panel.kind == "long":
             drawing.name_levels(axes, panel.plane, document)
         if panel.kind == "rods":
-            drawing.circle_rods(axes, [(volume.position_mm(rod["centre_lps_mm"]), rod) for rod in document["calibration"]["rods"]])
+            drawing.circle_rods(axes, [(volume.position_mm(rod["centre_lps_mm"]), rod) for rod in calibration.rods_in_scan(document)])
     drawing.draw_legend(figure, document, volume, _GAP / width, (_GAP + _LEGEND / 2) / height)
     drawing.write_result(figure, document, (pictures + _GAP) / width)
     canvas.draw()
@@ -119,7 +119,7 @@ def _axial_planes(document: dict, volume: Volume) -> list[tuple[str, Plane, str]
         height = volume.roi_height_mm(vertebra["label"])
         plane = volume.axial(centre[2] if height is None else height, Box(centre - _AROUND, centre + _AROUND))
         slices.append(("axial", plane, _axial_title(vertebra)))
-    rods = document["calibration"].get("rods", [])
+    rods = calibration.rods_in_scan(document)
     if rods:
         height = float(np.median([volume.position_mm(rod["centre_lps_mm"])[2] for rod in rods]))
         slices.append(("rods", volume.axial(height), "Calibration rods"))

@@ -108,7 +108,7 @@ def _patient(document: dict) -> list[str]:
         limits = patient["thresholds"]
         of = f"Integral vBMD {words.number(patient['integral_mg_cm3'])}. " if limits["quantity"] == "integral_vbmd" else ""
         lines.append(f"{of}Limits ({limits['name']}): {words.limits(document)}, for {limits['population']} ({limits['source']})")
-    lines += [patient["hu_band"]] if "hu_band" in patient else []
+    lines += [f"Without calibration: {patient['hu_band']}"] if "hu_band" in patient else []
     return [_wrapped(line) for line in lines]
 
 

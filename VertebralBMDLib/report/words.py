@@ -81,6 +81,11 @@ def uncertainty(document: dict) -> str:
     return "" if value is None else f"± {number(value)} (SD of the calibration)"
 
 
+def counts(document: dict, vertebra: dict) -> bool:
+    """False for a vertebra that was left out of the patient's value."""
+    return vertebra["level"] not in {entry["level"] for entry in document["patient"].get("left_out", [])}
+
+
 def left_out(document: dict) -> str:
     """The levels that do not count for the value, with the codes of the reasons: "L1 (FRACTURE), L2 (BODY_CUT_OFF)"."""
     return ", ".join(f"{entry['level']} ({entry['code']})" for entry in document["patient"].get("left_out", []))
