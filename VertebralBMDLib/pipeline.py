@@ -14,7 +14,7 @@ from . import densitometry, diagnosis
 from .calibration.line import Calibration
 from .calibration.phantom import calibrate
 from .densitometry import Density, Heights
-from .diagnosis import Assessment
+from .diagnosis import Assessment, MeasuredLevel
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
@@ -108,8 +108,17 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
         flags = [*vertebrae.flags, *_scan_flags(scan), *missing, *calibration_flags]
         flags += [Code.DEVICE_FALLBACK] if settings.device == "cuda" != device else []
         flags += [Code.NETWORK_OTHER_MATERIAL] if density and not same_material else []
-        values = {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measured}
-        assessment = diagnosis.assess(values, tuple(dict.fromkeys(flag for flag in flags if flag not in refusals)), refusals)
+        assessment = diagnosis.assess(
+            [_level(each) for each in measured],
+            settings.levels,
+            _missing(vertebrae, settings, measured, missing),
+            diagnosis.load_thresholds(settings.thresholds),
+            carries_category=calibration.carries_category,
+            uncertainty_mg_cm3=calibration.uncertainty_mg_cm3,
+            acquisition=scan.acquisition,
+            flags=flags,
+            refusals=refusals,
+        )
     models = vertebrae.models + ((identity(DENSITY),) if same_material else ())
     return Measurement(scan, vertebrae, _roi_map(scan, regions), calibration, measured, assessment, settings, device, models, seconds)
 
@@ -169,6 +178,23 @@ def _measured(scan: Scan, region: Region, density, reading: tuple[float, float] 
     if reading and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
         flags.append(Code.NETWORK_DISAGREES)
     return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
+
+
+def _level(each: VertebraMeasurement) -> MeasuredLevel:
+    """What a vertebra brings to the patient's value; a fractured or largely diseased one does not count."""
+    density = each.density
+    unusable = next((code for code in (Code.FRACTURE, Code.LESION) if code in each.flags), None)
+    return MeasuredLevel(each.vertebra.level, density.roi_mean_hu, density.vbmd_roi_mg_cm3, density.integral_mg_cm3, unusable)
+
+
+def _missing(vertebrae: Vertebrae, settings: Settings, measured: tuple[VertebraMeasurement, ...], codes: list[Code]) -> dict[str, Code]:
+    """Why each requested level that was not measured could not be."""
+    found = {each.vertebra.level for each in measured}
+    bodies = {level: vertebrae.get(level) for level in settings.levels if level not in found}
+    small = next((code for code in codes if code in (Code.ROI_EMPTY, Code.ROI_SMALL)), None)
+    return {
+        level: Code.LEVEL_NOT_FOUND if body is None else small if body.complete else Code.BODY_CUT_OFF for level, body in bodies.items()
+    }
 
 
 def _roi_map(scan: Scan, regions: list[Region]) -> sitk.Image:
