@@ -10,8 +10,8 @@ from pathlib import Path
 
 from . import __version__
 from .anatomy import LABELS
-from .calibration.commands import add_phantom
-from .calibration.line import MATERIALS
+from .phantom_commands import add_phantom
+from .calibration.catalogue import MATERIALS
 from .diagnosis import threshold_names
 from .quality import ALLOWABLE, Code, Refused
 from .simulation.commands import add_simulate, with_kind

@@ -9,8 +9,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from .densitometry import Heights, heights
 from .quality import Code
-from .roi.axes import superior_axes
+from .roi.axes import body_axes, superior_axes
+from .roi.erosion import fine_body
 from .roi.findings import Bone, bone_of, common_bone
 from .roi.region import Roi, RoiRules, core, trabecular_roi
 from .scan import Scan
@@ -44,8 +46,8 @@ class Region:
     edited: bool
 
 
-def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings) -> tuple[list[Region], list[Code]]:
-    """The wanted vertebrae that can be measured, and why others cannot.
+def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings, levels: Sequence[str]) -> tuple[list[Region], dict[str, Code]]:
+    """Those of ``levels`` that can be measured, and why the others cannot.
 
     An edited ROI (``settings.roi``) is taken as it was painted: no rule removes anything from it.
     """
@@ -53,21 +55,36 @@ def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings) -> tuple[li
     edited = sitk.GetArrayFromImage(read_label_map(settings.roi, scan.image)) if settings.roi else None
     cut = _Cut(scan, vertebrae, _boxes(labels), {} if edited is None else _boxes(edited), edited)
     rules = RoiRules(settings.erosion_mm, settings.erosion_shape, settings.region, settings.central_fraction)
-    found = {level: vertebrae.get(level) for level in settings.levels}
+    found = {level: vertebrae.get(level) for level in levels}
     whole = [level for level, vertebra in found.items() if vertebra is not None and vertebra.complete]
     usual = {} if edited is not None else _usual_bones(cut, whole)
-    regions, missing = [], []
+    regions, missing = [], {}
     for level, vertebra in found.items():
         if level not in whole:
-            missing.append(Code.LEVEL_NOT_FOUND if vertebra is None else Code.BODY_CUT_OFF)
+            missing[level] = Code.LEVEL_NOT_FOUND if vertebra is None else Code.BODY_CUT_OFF
             continue
         region = _region(cut, vertebra, rules, usual.get(level))
         unusable = _too_small(region, scan)
         if unusable is None:
             regions.append(region)
         else:
-            missing.append(unusable)
-    return regions, list(dict.fromkeys(missing))
+            missing[level] = unusable
+    return regions, missing
+
+
+def heights_of(vertebrae: Vertebrae) -> dict[str, Heights]:
+    """Heights of every whole body along its own axes, by level."""
+    boxes = _boxes(sitk.GetArrayViewFromImage(vertebrae.label_map))
+    ups = _ups(vertebrae)
+    found = {}
+    for vertebra in vertebrae.bodies:
+        if vertebra.complete:
+            place = _around([boxes[vertebra.label]], vertebrae.label_map.GetSize()[::-1])
+            fine = fine_body(_body(vertebrae, vertebra.label, place), 0.0)
+            axes = body_axes(fine.points_lps_mm(skin=True), ups[vertebra.level])
+            up, forward = (axes.up, -axes.back) if axes else (ups[vertebra.level], _forward(ups[vertebra.level]))
+            found[vertebra.level] = heights(fine.points_lps_mm(), up, forward)
+    return found
 
 
 def with_roi(region: Region, scan: Scan, labels: np.ndarray) -> Region:
@@ -95,20 +112,14 @@ class _Cut:
     edited: np.ndarray | None
 
     def body(self, label: int, place: Place) -> sitk.Image:
-        start, size = [s.start for s in place[::-1]], [s.stop - s.start for s in place[::-1]]
-        return sitk.RegionOfInterest(self.vertebrae.label_map, size, start) == label
+        return _body(self.vertebrae, label, place)
 
     def place(self, label: int) -> Place:
-        """The box of a body and of its edited ROI with two voxels around it."""
-        boxes = [found[label] for found in (self.boxes, self.edited_boxes) if label in found]
-        shape = self.scan.hu.shape
-        return tuple(
-            slice(max(0, min(box[k].start for box in boxes) - 2), min(shape[k], max(box[k].stop for box in boxes) + 2)) for k in range(3)
-        )
+        """The box of a body and of its edited ROI with some voxels around it."""
+        return _around([found[label] for found in (self.boxes, self.edited_boxes) if label in found], self.scan.hu.shape)
 
     def up(self, level: str) -> np.ndarray:
-        bodies = self.vertebrae.bodies
-        return dict(zip([body.level for body in bodies], superior_axes([body.centroid_lps_mm for body in bodies])))[level]
+        return _ups(self.vertebrae)[level]
 
     def near(self, level: str) -> list[Vertebra]:
         """The whole bodies nearest to a level, itself among them."""
@@ -159,6 +170,24 @@ def _too_small(region: Region, scan: Scan) -> Code | None:
 
 def _excluded(roi: Roi) -> np.ndarray:
     return np.zeros(roi.roi.shape, dtype=bool) if roi.excluded is None else roi.excluded
+
+
+def _body(vertebrae: Vertebrae, label: int, place: Place) -> sitk.Image:
+    """One body as a binary image of its part of the label map."""
+    start, size = [s.start for s in place[::-1]], [s.stop - s.start for s in place[::-1]]
+    return sitk.RegionOfInterest(vertebrae.label_map, size, start) == label
+
+
+def _ups(vertebrae: Vertebrae) -> dict[str, np.ndarray]:
+    """Unit vector (LPS) to cranial of each level, from the column."""
+    bodies = vertebrae.bodies
+    return dict(zip([body.level for body in bodies], superior_axes([body.centroid_lps_mm for body in bodies])))
+
+
+def _around(boxes: Sequence[Place], shape: Sequence[int]) -> Place:
+    """A box that holds ``boxes`` and two voxels around them."""
+    low, high = (np.array([[getattr(part, end) for part in box] for box in boxes]) for end in ("start", "stop"))
+    return tuple(slice(max(0, int(a) - 2), min(n, int(b) + 2)) for a, b, n in zip(low.min(axis=0), high.max(axis=0), shape))
 
 
 def _forward(up: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 from ..quality import Code
 from ..scan import Scan
 from .asynchronous import asynchronous, load_calibration
-from .catalogue import Phantom, load_phantom, phantom_names
-from .line import MATERIALS, NO_CALIBRATION, Calibration, TissueReading
+from .catalogue import MATERIALS, Phantom, load_phantom, phantom_names
+from .checks import reading_checks
+from .line import NO_CALIBRATION, Calibration, TissueReading
 from .physics import physics_calibration
 from .placed import read_placed
 from .rods import find_phantom
@@ -83,11 +84,18 @@ def converted(calibration: Calibration, material: str, factor: float) -> Calibra
 def _from_phantom(scan: Scan, name: str, centres_lps_mm: Sequence[Sequence[float]], rods: Path | None) -> Calibration | None:
     kvp = scan.acquisition.kvp
     if rods is not None:
-        return read_placed(scan.image, rods, load_phantom(name), kvp)
+        return _checked(read_placed(scan.image, rods, load_phantom(name), kvp), scan)
     candidates = [phantom for phantom in map(load_phantom, [name] if name else phantom_names()) if _offered(phantom, name)]
     if not candidates:
         raise ValueError(f"{name} is a phantom for validation, not for calibration.")
-    return find_phantom(scan.image, np.asarray(centres_lps_mm, dtype=float), candidates, kvp)
+    return _checked(find_phantom(scan.image, np.asarray(centres_lps_mm, dtype=float), candidates, kvp), scan)
+
+
+def _checked(calibration: Calibration | None, scan: Scan) -> Calibration | None:
+    """With the checks of how its rods read."""
+    if calibration is None:
+        return None
+    return replace(calibration, checks=calibration.checks + reading_checks(calibration.readings, scan.acquisition.sharp_kernel))
 
 
 def _offered(phantom: Phantom, name: str) -> bool:

@@ -17,6 +17,10 @@ from .zones import central_layers, classic_ellipse, venous_zone
 CENTRAL_FRACTION = 0.5
 
 
+#: A vertebra of whose ROI findings fill more than this share is left out of the patient's mean.
+LARGEST_EXCLUDED = 0.3
+
+
 @dataclass(frozen=True)
 class RoiRules:
     """What of a body is its ROI.
