@@ -20,6 +20,7 @@ from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 from VertebralBMDLib.scan import Acquisition, Scan
 from VertebralBMDLib.simulation.phantom_scan import PhantomScanSpec, simulate_phantom_scan
 from VertebralBMDLib.simulation.scanner import TYPICAL
+from VertebralBMDLib.simulation.support import Mounting
 
 TAKEN = Acquisition(
     kvp=120.0,
@@ -80,6 +81,13 @@ def test_a_phantom_is_found_wherever_it_lies_in_the_field():
     image = sitk.ConstantPad(simulated.image, (0, 120, 0), (60, 0, 8), -1000.0)
     moved = read_phantom(Scan(image, TAKEN), load_phantom("qrm-bdc3"))
     assert moved.slope_mg_cm3_per_hu == pytest.approx(straight.slope_mg_cm3_per_hu, rel=0.005)
+
+
+def test_a_phantom_at_one_end_of_a_long_scan_is_found():
+    """The couch is in every slice, the phantom in the uppermost 50 mm only."""
+    simulated, calibration = read("qrm-bdc3", slices=60, mounting=Mounting(ends_mm=(40.0, 90.0)))
+    truth = simulated.truth["calibration"]["CaHA"]
+    assert calibration.usable and calibration.slope_mg_cm3_per_hu == pytest.approx(truth["slope_mg_cm3_per_hu"], rel=0.01)
 
 
 def test_what_is_not_there_is_not_read():

@@ -50,15 +50,14 @@ def read_phantom(scan: Scan, phantom: Phantom) -> Calibration | None:
 
 
 def _spine_above(image: sitk.Image) -> np.ndarray:
-    """Where a spine would be (LPS mm) if a patient lay on the phantom: in front of what is solid, in the middle of its length."""
+    """Where a spine would be (LPS mm) if a patient lay on the phantom: in front of the middle of what is solid.
+
+    A couch top is carbon and foam, too thin and too light to count."""
     coarse = resampled(image, field_grid(image, _COARSE_MM))
     solid = np.argwhere(sitk.GetArrayViewFromImage(coarse) > _SOLID_HU)
     if not len(solid):
         return np.array(coarse.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in coarse.GetSize()]))
-    # The couch is in every slice; the phantom is where there is most.
-    slices, counts = np.unique(solid[:, 0], return_counts=True)
-    here = solid[np.isin(solid[:, 0], slices[2 * counts >= counts.max()])]
-    middle = coarse.TransformContinuousIndexToPhysicalPoint(np.median(here, axis=0)[::-1].tolist())
+    middle = coarse.TransformContinuousIndexToPhysicalPoint(np.median(solid, axis=0)[::-1].tolist())
     return np.array(middle) - [0.0, _SPINE_ABOVE_PHANTOM_MM, 0.0]
 
 
