@@ -26,7 +26,10 @@ _RADIUS_LIMITS_MM = (3.5, 13.5)
 _CONTRAST_HU, _MOST_CANDIDATES, _MOST_DISCS = 22.0, 160, 60
 _ROUNDNESS, _WANDERED = 0.14, 0.7
 _ANGLES = np.linspace(0.0, 2 * np.pi, 36, endpoint=False)
-_PROFILE = np.arange(0.1, 1.46, 0.06)
+#: Where a disc is looked at: shares of its radius inside, mm from its edge around the edge; the last of those are the ring.
+_CORE, _EDGE_STEP_MM = np.array([0.1, 0.3, 0.45, 0.6]), 0.5
+_EDGE_MM = np.arange(-3.5, 3.6, _EDGE_STEP_MM)
+_RING = _EDGE_MM > 1.7
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ class Disc:
     radius: float
     hu: float
     contrast_hu: float
+
+
+@dataclass(frozen=True)
+class Section:
+    """A phantom's rods in an axial plane, in the order of its certificate.
+
+    ``centres``: (rods, 2) LPS mm; ``radius``: mm; ``hu``: (rods,) roughly; ``seen``: rods that stand out as discs;
+    ``inside``: rods that can be read in the scan field.
+    """
+
+    centres: np.ndarray
+    radius: float
+    hu: np.ndarray
+    seen: np.ndarray
+    inside: np.ndarray
 
 
 def axial_slab(image: sitk.Image, z_mm: float, half_length_mm: float, low_xy: Sequence[float], high_xy: Sequence[float]) -> Slab:
@@ -100,7 +118,9 @@ def _candidates(hu: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndar
             fft.irfft2(a * b, s=shape)[rows, columns] for a, b in itertools.product((inner, ring), (image, square))
         )
         contrast = np.abs(mean - around)
-        score = contrast / (np.sqrt(np.maximum(mean_square - mean**2, 0.0)) + 0.5 * np.sqrt(np.maximum(around_square - around**2, 0.0)) + 10.0)
+        score = contrast / (
+            np.sqrt(np.maximum(mean_square - mean**2, 0.0)) + 0.5 * np.sqrt(np.maximum(around_square - around**2, 0.0)) + 10.0
+        )
         good = (score == ndimage.maximum_filter(score, 5)) & (contrast > _CONTRAST_HU) & (score > 0.7)
         good &= (mean > _LEAST_HU) & (around > _AROUND_HU[0]) & (around < _AROUND_HU[1])
         places = np.argwhere(good)
@@ -156,12 +176,11 @@ def _edges(slab: Slab, centres: np.ndarray, radii: np.ndarray) -> tuple[np.ndarr
     and what lies behind the ring (air, the next rod) does not pull.
     """
     rays = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
-    reach = radii[:, None] * _PROFILE
+    reach = np.concatenate([radii[:, None] * _CORE, radii[:, None] + _EDGE_MM], axis=1)
     values = slab.at(centres[:, None, None] + reach[:, None, :, None] * rays[None, :, None])
-    core, ring, edge_zone = _PROFILE < 0.65, (_PROFILE > 1.15) & (_PROFILE < 1.4), _PROFILE > 0.5
-    inside, around = np.median(values[..., core], axis=(1, 2)), np.median(values[..., ring], axis=(1, 2))
+    core, profile = np.split(values, [len(_CORE)], axis=2)
+    inside, around = np.median(core, axis=(1, 2)), np.median(profile[..., _RING], axis=(1, 2))
     step = np.where(np.abs(inside - around) < 1.0, 1.0, inside - around)
-    share = np.clip((values[..., edge_zone] - around[:, None, None]) / step[:, None, None], 0.0, 1.0)
-    first = _PROFILE[edge_zone][0] - 0.5 * (_PROFILE[1] - _PROFILE[0])
-    edge = radii[:, None] * (first + share.sum(axis=2) * (_PROFILE[1] - _PROFILE[0]))
-    return edge, inside, around, values[..., core].std(axis=(1, 2))
+    share = np.clip((profile - around[:, None, None]) / step[:, None, None], 0.0, 1.0)
+    edge = radii[:, None] + _EDGE_MM[0] + _EDGE_STEP_MM * (share.sum(axis=2) - 0.5)
+    return edge, inside, around, core.std(axis=(1, 2))

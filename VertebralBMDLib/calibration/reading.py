@@ -20,6 +20,8 @@ _CUT_OFF_SD = float(stats.truncnorm.std(-_WITHIN_SD, _WITHIN_SD))
 #: A rod of which more than this share reads as air is cut off by the padding around the scan field (an air bubble is smaller).
 _AIR_HU, _MOST_AIR = -800.0, 0.1
 _FEWEST_VOXELS = 20
+#: Rods are read this far above and below a vertebra's centre, and at least so long (qct_facts 2.7).
+READ_HALF_LENGTH_MM, _LEAST_LENGTH_MM = 15.0, 10.0
 
 
 def fitted_normal(values: np.ndarray) -> tuple[float, float]:
@@ -37,6 +39,15 @@ def fitted_normal(values: np.ndarray) -> tuple[float, float]:
         if abs(centre - before) < 1e-4:
             break
     return centre, sd
+
+
+def stretches_beside(heights_mm: Sequence[float], low_mm: float, high_mm: float) -> list[tuple[float, float]]:
+    """Where rods that run from ``low_mm`` to ``high_mm`` are read: 15 mm above and below each of the vertebrae's ``heights_mm``.
+
+    Beside a vertebra where less than 10 mm is left they are not read.
+    """
+    beside = ((max(low_mm, z - READ_HALF_LENGTH_MM), min(high_mm, z + READ_HALF_LENGTH_MM)) for z in sorted(heights_mm))
+    return [(low, high) for low, high in beside if high - low >= _LEAST_LENGTH_MM]
 
 
 def read_rod(

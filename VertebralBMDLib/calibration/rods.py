@@ -12,12 +12,12 @@ import SimpleITK as sitk
 from .catalogue import Phantom
 from .discs import axial_slab, find_discs
 from .line import Calibration, Check
-from .reading import read_rod
+from .reading import READ_HALF_LENGTH_MM, read_rod, stretches_beside
 from .rows import Row, find_rows, plausible_line
-from .tracking import Axes, follow
+from .tracking import follow
 
-#: Half the length along z over which rods are looked for, and over which they are read beside a vertebra.
-_SEARCH_HALF_LENGTH_MM, _READ_HALF_LENGTH_MM, _LEAST_LENGTH_MM = 8.0, 15.0, 10.0
+#: Half the length along z over which rods are looked for.
+_SEARCH_HALF_LENGTH_MM = 8.0
 #: Another phantom that costs less than this much more (see rows.Row) explains the rods as well ...
 _AMBIGUOUS = 4.0
 #: ... which matters when the density at 100 mg/cm³ differs by more than this.
@@ -37,9 +37,9 @@ def find_phantom(
     density, the calibration carries the warning PHANTOM_AMBIGUOUS.
     """
     heights = np.unique(np.atleast_2d(np.asarray(centres_lps_mm, dtype=float))[:, 2])
-    corners = _corners(image)
+    low, high = _extent(image)
     for z_mm in heights[np.argsort(np.abs(heights - heights.mean()), kind="stable")].tolist():
-        slab = axial_slab(image, z_mm, _SEARCH_HALF_LENGTH_MM, corners[:, :2].min(axis=0), corners[:, :2].max(axis=0))
+        slab = axial_slab(image, z_mm, _SEARCH_HALF_LENGTH_MM, low[:2], high[:2])
         rows = find_rows(slab, find_discs(slab), phantoms, kvp)
         for row in rows[:_MOST_TRIED]:
             calibration = _calibration(image, row, z_mm, heights, kvp)
@@ -48,30 +48,34 @@ def find_phantom(
     return None
 
 
-def _corners(image: sitk.Image) -> np.ndarray:
-    """(8, 3) LPS mm of the outermost voxel centres."""
+def _extent(image: sitk.Image) -> np.ndarray:
+    """(2, 3) LPS mm: lowest and highest coordinates of the voxel centres."""
     ends = itertools.product(*((0, n - 1) for n in image.GetSize()))
-    return np.array([image.TransformIndexToPhysicalPoint(end) for end in ends])
+    points = np.array([image.TransformIndexToPhysicalPoint(end) for end in ends])
+    return np.array([points.min(axis=0), points.max(axis=0)])
 
 
 def _calibration(image: sitk.Image, row: Row, z_mm: float, heights: np.ndarray, kvp: float | None) -> Calibration | None:
     """The calibration from a row followed along z and read beside the vertebrae; None where no rods go on so far."""
-    axes = follow(image, row, z_mm, heights[0] - _READ_HALF_LENGTH_MM, heights[-1] + _READ_HALF_LENGTH_MM)
-    stretches = _stretches(axes, heights)
+    low, high = np.clip([heights[0] - READ_HALF_LENGTH_MM, heights[-1] + READ_HALF_LENGTH_MM], *_extent(image)[:, 2])
+    axes = follow(image, row.section, z_mm, float(low), float(high))
+    stretches = stretches_beside(heights.tolist(), *axes.z_range_mm)
     if not stretches:
         return None
     z = np.linspace(stretches[0][0], stretches[-1][1], 33)
     lines = [np.column_stack([xy, z]) for xy in axes.at(z)]
-    readings = [read_rod(image, rod, line, row.radius, stretches) for rod, line in zip(row.phantom.rods, lines)]
+    readings = [read_rod(image, rod, line, row.section.radius, stretches) for rod, line in zip(row.phantom.rods, lines)]
     kept = [reading for reading in readings if reading is not None]
-    return plausible_line(kept, row.phantom, kvp) if len(kept) >= min(3, len(readings)) else None
+    calibration = plausible_line(kept, row.phantom, kvp) if len(kept) >= min(3, len(readings)) else None
+    return calibration if calibration is None or len(kept) == len(readings) else with_missing_rods(calibration, row.phantom)
 
 
-def _stretches(axes: Axes, heights: np.ndarray) -> list[tuple[float, float]]:
-    """Where the rods are read: beside each vertebra that they run along for at least 10 mm."""
-    low, high = axes.z_range_mm
-    beside = ((max(low, z - _READ_HALF_LENGTH_MM), min(high, z + _READ_HALF_LENGTH_MM)) for z in heights.tolist())
-    return [(bottom, top) for bottom, top in beside if top - bottom > _LEAST_LENGTH_MM - 0.5]
+def with_missing_rods(calibration: Calibration, phantom: Phantom) -> Calibration:
+    """The calibration with a warning that not all rods of the phantom could be read."""
+    there, rods = len(calibration.readings), len(phantom.rods)
+    message = f"{rods - there} of the {rods} rods lie partly outside the scan field and were left out."
+    check = Check("RODS_CUT_OFF", "warn", there, f"all {rods} rods", message, "Reconstruct a field of view that holds the whole phantom.")
+    return replace(calibration, checks=(*calibration.checks, check))
 
 
 def _with_doubt(calibration: Calibration, row: Row, rows: Sequence[Row]) -> Calibration:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .catalogue import Phantom
-from .discs import Disc, Slab
+from .discs import Disc, Section, Slab
 from .line import Calibration, RodReading, fit
+from .reading import READ_FRACTION
 
 #: Geometry is published for no phantom (qct_facts 2.7), so that a hypothesis may be this far off (share of the catalogue's value) ...
 _SPACING_TOLERANCE, _RADIUS_TOLERANCE = 0.2, 0.3
@@ -27,24 +28,18 @@ _BODY_HU, _BODY_EVENNESS_HU = (-80.0, 160.0), 40.0
 _SLOPE, _INTERCEPT, _R_SQUARED = (0.35, 1.15), 60.0, 0.985
 #: What a hypothesis pays for a disc that continues its row, and for a rod outside the field.
 _UNEXPLAINED, _CUT = 8.0, 2.0
+#: Two rods leave no scatter that could speak against them, so nothing else may be odd.
+_MOST_COST_OF_TWO = 9.0
 #: Middle of the slopes expected at a tube voltage (qct_facts 2.9), mg/cm³ per HU.
 _USUAL_SLOPE = {80: 0.485, 100: 0.60, 120: 0.72, 140: 0.80}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A phantom's rods in an axial plane, in the order of its certificate.
-
-    ``centres``: (rods, 2) LPS mm; ``radius``: mm; ``hu``: (rods,) roughly; ``seen``: rods that stand out as discs;
-    ``inside``: rods in the scan field; ``line``: through those, roughly; ``cost``: 0 for a perfect fit.
-    """
+    """A phantom where it may lie: ``line`` roughly through its rods; ``cost``: 0 for a perfect fit."""
 
     phantom: Phantom
-    centres: np.ndarray
-    radius: float
-    hu: np.ndarray
-    seen: np.ndarray
-    inside: np.ndarray
+    section: Section
     line: Calibration
     cost: float
 
@@ -96,21 +91,23 @@ def _distinct(hypotheses: Iterator[tuple[np.ndarray, float]]) -> Iterator[tuple[
 
 
 def _row(slab: Slab, discs: Sequence[Disc], phantom: Phantom, centres: np.ndarray, radius: float, kvp: float | None) -> Row | None:
-    """The hypothesis with its rods put where their discs are, or None when the scan contradicts it."""
+    """The hypothesis with its rods put where their discs are, or None when the scan contradicts it.
+
+    A rod whose rim is outside the field need not be seen as a disc, and one that cannot be read there is left out.
+    """
     matched = [_nearest(discs, centre, radius) for centre in centres]
     centres = _on_discs(centres, matched)
     matched = [_nearest(discs, centre, radius) for centre in centres]
     seen = np.array([disc is not None for disc in matched])
-    around = centres[:, None] + 0.65 * radius * _CIRCLE
-    inside = slab.has(around).all(axis=1)
+    inside, whole = (slab.has(centres[:, None] + share * radius * _CIRCLE).all(axis=1) for share in (READ_FRACTION, 1.3))
     if inside.sum() < min(3, len(centres)) or not (seen & inside).any():
         return None
     centres = np.array([disc.centre if disc else centre for disc, centre in zip(matched, centres)])
     body = _body_hu(slab, centres, inside)
     hu = slab.at(centres[:, None] + 0.5 * radius * np.concatenate([_CIRCLE, 0.0 * _CIRCLE])).mean(axis=1)
-    if body is None or np.any(inside & ~seen & (np.abs(hu - body) > _VISIBLE_HU)):
+    if body is None or np.any(whole & ~seen & (np.abs(hu - body) > _VISIBLE_HU)):
         return None
-    if not all(_even(slab, centre, radius, body) for centre in centres[inside & ~seen]):
+    if not all(_even(slab, centre, radius, body) for centre in centres[whole & ~seen]):
         return None
     radius = float(np.median([disc.radius for disc, use in zip(matched, seen & inside) if use]))
     line = _line(phantom, hu, inside)
@@ -119,7 +116,9 @@ def _row(slab: Slab, discs: Sequence[Disc], phantom: Phantom, centres: np.ndarra
     spacing = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).mean())
     cost = ((spacing / phantom.rod_spacing_mm - 1) / _SPACING_SD) ** 2 + ((2 * radius / phantom.rod_diameter_mm - 1) / _RADIUS_SD) ** 2
     cost += _line_cost(line, kvp) + _CUT * np.sum(~inside) + _UNEXPLAINED * _continued(discs, centres, radius)
-    return Row(phantom, centres, radius, hu, seen & inside, inside, line, float(cost))
+    if len(centres) == 2 and cost > _MOST_COST_OF_TWO:
+        return None
+    return Row(phantom, Section(centres, radius, hu, seen & inside, inside), line, float(cost))
 
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 16, endpoint=False)), np.sin(np.linspace(0, 2 * np.pi, 16, endpoint=False))], axis=-1)

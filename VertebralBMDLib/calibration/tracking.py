@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from .discs import axial_slab, fitted_discs
-from .rows import Row
+from .discs import Section, axial_slab, fitted_discs
 
 #: A station every so often, each the mean over a stretch of z.
 _STATION_STEP_MM, _STATION_HALF_LENGTH_MM = 5.0, 4.0
@@ -22,12 +21,12 @@ _WEAKEST_HU = 15.0
 
 @dataclass(frozen=True)
 class Axes:
-    """The axes of a row of rods: ``row`` at the reference plane ``z_mm``, moved by a polynomial of z (LPS mm) as one piece.
+    """The axes of a row of rods: ``section`` at the reference plane ``z_mm``, moved by a polynomial of z (LPS mm) as one piece.
 
     ``z_range_mm``: from where to where the rods were seen; ``shift``: (degree + 1, 2) coefficients of z - z_mm.
     """
 
-    row: Row
+    section: Section
     z_mm: float
     z_range_mm: tuple[float, float]
     shift: np.ndarray
@@ -35,17 +34,17 @@ class Axes:
     def at(self, z_mm: np.ndarray) -> np.ndarray:
         """(rods, ..., 2) LPS mm (x, y) of every rod at heights ``z_mm`` (...)."""
         moved = np.moveaxis(np.polynomial.polynomial.polyval(np.asarray(z_mm, dtype=float) - self.z_mm, self.shift), 0, -1)
-        return self.row.centres.reshape(-1, *(1,) * (moved.ndim - 1), 2) + moved
+        return self.section.centres.reshape(-1, *(1,) * (moved.ndim - 1), 2) + moved
 
 
-def follow(image: sitk.Image, row: Row, z_mm: float, low_mm: float, high_mm: float) -> Axes:
-    """Follow ``row`` from its plane ``z_mm`` down to ``low_mm`` and up to ``high_mm`` as far as it goes."""
+def follow(image: sitk.Image, section: Section, z_mm: float, low_mm: float, high_mm: float) -> Axes:
+    """Follow ``section`` from its plane ``z_mm`` down to ``low_mm`` and up to ``high_mm`` as far as it goes."""
     stations = [(z_mm, np.zeros(2))]
     for direction, end in ((-1.0, low_mm), (1.0, high_mm)):
         moved, before, z = np.zeros(2), np.zeros(2), z_mm
         while direction * (end - z) > 0.5:
             z += direction * min(_STATION_STEP_MM, direction * (end - z))
-            found = _moved(image, row, z, 2 * moved - before)
+            found = _moved(image, section, z, 2 * moved - before)
             if found is None:
                 break
             before, moved = moved, found
@@ -53,17 +52,17 @@ def follow(image: sitk.Image, row: Row, z_mm: float, low_mm: float, high_mm: flo
     z, moved = np.array([at for at, _ in stations]), np.array([each for _, each in stations])
     degree = 0 if len(z) < 3 else 1 if np.ptp(z) < 30.0 else 2
     shift = np.polynomial.polynomial.polyfit(z - z_mm, moved, degree)
-    return Axes(row, z_mm, (float(z.min()), float(z.max())), shift)
+    return Axes(section, z_mm, (float(z.min()), float(z.max())), shift)
 
 
-def _moved(image: sitk.Image, row: Row, z_mm: float, expected: np.ndarray) -> np.ndarray | None:
+def _moved(image: sitk.Image, section: Section, z_mm: float, expected: np.ndarray) -> np.ndarray | None:
     """How far the row has moved (x, y) at another height, or None when the rods are not there any more."""
-    centres = row.centres + expected
-    near = centres[row.inside]
+    centres = section.centres + expected
+    near = centres[section.inside]
     slab = axial_slab(image, z_mm, _STATION_HALF_LENGTH_MM, near.min(axis=0) - _MARGIN_MM, near.max(axis=0) + _MARGIN_MM)
-    seen = np.flatnonzero(row.seen & slab.has(centres))
-    found = fitted_discs(slab, centres[seen], np.full(len(seen), row.radius), _WEAKEST_HU)
-    same = [pair and abs(pair[0].hu - row.hu[k]) < _CHANGED_HU + _CHANGED_SHARE * abs(row.hu[k]) for k, pair in zip(seen, found)]
+    seen = np.flatnonzero(section.seen & slab.has(centres))
+    found = fitted_discs(slab, centres[seen], np.full(len(seen), section.radius), _WEAKEST_HU)
+    same = [pair and abs(pair[0].hu - section.hu[k]) < _CHANGED_HU + _CHANGED_SHARE * abs(section.hu[k]) for k, pair in zip(seen, found)]
     shifts = np.array([pair[0].centre - centres[k] for k, pair, ok in zip(seen, found, same) if ok])
     if not len(shifts):
         return None
