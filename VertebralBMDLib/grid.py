@@ -36,7 +36,7 @@ def _grid(centre: np.ndarray, size: np.ndarray, spacing_mm: float) -> sitk.Image
 def resampled(image: sitk.Image, grid: sitk.Image, outside: float = AIR_HU) -> sitk.Image:
     """``image`` on ``grid``: linear, float32; voxels finer than half the grid's are averaged first, so nothing aliases."""
     oriented = sitk.DICOMOrient(image, "LPS")
-    factors = [max(1, int(grid.GetSpacing()[0] / s + 0.01)) for s in oriented.GetSpacing()]
+    factors = [max(1, int(step / s + 0.01)) for step, s in zip(grid.GetSpacing(), oriented.GetSpacing())]
     if max(factors) > 1:
         oriented = sitk.BinShrink(sitk.Cast(cropped_to(oriented, grid), sitk.sitkFloat32), factors)
     return sitk.Resample(oriented, grid, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
