@@ -235,6 +235,7 @@ def test_a_vertebra_without_a_value_withholds_the_mean_of_the_others():
 
 @pytest.mark.parametrize("refusal", [Code.LEVEL_UNCERTAIN, Code.CONTRAST, Code.TRANSITIONAL_ANATOMY])
 def test_any_refusal_withholds_value_and_category(refusal):
-    found = assessed(level("L1", 150.0), level("L2", 150.0), flags=(Code.THICK_SLICES, refusal), refusals=(refusal,))
+    flags = (Code.THICK_SLICES, refusal)
+    found = assessed(level("L1", 150.0), level("L2", 150.0), flags=flags, refusals=(refusal,), uncertainty_mg_cm3=1.5)
     assert found.vbmd_mg_cm3 is found.integral_mg_cm3 is found.uncertainty_mg_cm3 is None and found.category == "withheld"
     assert found.refusals == (refusal,) and found.flags == (Code.THICK_SLICES,)

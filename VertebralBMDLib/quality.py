@@ -190,7 +190,7 @@ MESSAGES: dict[Code, Message] = {
     ),
     Code.NOT_CALIBRATED: Message(
         "The scan has no calibration, so mg/cm³ and the diagnostic category are withheld.",
-        "Scan the patient with a calibration phantom in the field of view.",
+        "Scan the patient with a calibration phantom in the field of view, or give a phantom scan of the same scanner.",
     ),
     Code.PHANTOM_NOT_FOUND: Message(
         "The requested calibration phantom was not found in the scan.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import SimpleITK as sitk
@@ -118,9 +119,14 @@ def asynchronous(line: Calibration) -> Calibration:
     )  # fmt: skip
 
 
+@cache
+def _plain() -> Measurement:
+    return measurement()
+
+
 def full(**more) -> Measurement:
     """Everything that a run can say: an asynchronous line, findings left out of the ROI of L1, tissues, heights."""
-    case = measurement()
+    case = _plain()
     line, first = asynchronous(case.calibration), case.measured[0]
     density = replace(
         first.density, roi_median_hu=158.5, roi_percentiles_hu=(101.0, 131.0, 188.0, 222.0), whole_roi_volume_cm3=9.5,

@@ -145,7 +145,7 @@ def _vertebra_lines(vertebra: dict, counts: bool) -> list[tuple[str, float, str,
     network = f" (network {words.number(vertebra['vbmd_network_mg_cm3'])})" if "vbmd_network_mg_cm3" in vertebra else ""
     density = f"{words.number(vertebra['vbmd_roi_mg_cm3'])}{network} mg/cm³   " if "vbmd_roi_mg_cm3" in vertebra else ""
     hu = f"{words.number(vertebra['roi_mean_hu'])} ± {words.number(vertebra['roi_sd_hu'])} HU"
-    lines = [(f"{vertebra['level']}   {density}{hu}{'' if counts else '   left out'}", 8, _MEASURED if counts else _WARN, "normal")]
+    lines = [(f"{vertebra['level']}   {density}{hu}", 8, _MEASURED if counts else _WARN, "normal")]
     return lines + ([(f"      without {words.excluded(vertebra)}", 7.5, _EXCLUDED, "normal")] if vertebra.get("excluded") else [])
 
 

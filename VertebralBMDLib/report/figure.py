@@ -17,7 +17,7 @@ _DPI = 150
 
 #: Inches: lowest and greatest height of a column of pictures, gap between them, title above each, legend below all, width of
 #: the text, of both long planes together, of one axial slice.
-_LOW, _HIGH, _GAP, _TITLE, _LEGEND, _TEXT, _LONG, _AXIAL = 4.4, 6.9, 0.12, 0.2, 0.22, 3.6, 7.0, 3.2
+_LOW, _HIGH, _GAP, _TITLE, _LEGEND, _TEXT, _LONG, _AXIAL = 4.4, 6.9, 0.12, 0.2, 0.26, 3.6, 7.0, 3.2
 
 #: Millimetres shown around the centres of the bodies: to the sides, to the front, to the back, above and below, and in axial slices.
 _SIDE, _FRONT, _BACK, _ABOVE, _AROUND = 62.0, 60.0, 72.0, 38.0, 52.0
