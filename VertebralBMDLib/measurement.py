@@ -60,9 +60,7 @@ def measure_vertebra(
     the network's vBMD and probability of low bone mass, or None.
     """
     roi = region.roi
-    value = densitometry.measure(
-        region.hu, region.body, roi.eroded, roi.roi, scan.voxel_cm3, density, roi.excluded, scan.spacing_mm[::-1]
-    )
+    value = densitometry.measure(region.hu, region.body, roi.eroded, roi.roi, scan.voxel_cm3, density, roi.excluded, scan.spacing_mm[::-1])
     loss = densitometry.height_loss(heights, region.vertebra.level)
     flags = [*region.vertebra.flags, *roi_flags(region, value), *_height_flags(loss)]
     if network and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .scan import Scan
 
 #: The first is meant when none is given: `phantom SCAN ...` is `phantom read SCAN ...`.
-KINDS = ("read", "history")
+KINDS = ("read", "history", "fit-site")
 
 #: Files of `read` (with the spine phantom: only the last) and of `history`.
 CALIBRATION, FIT, VALIDATION = "calibration.json", "fit.png", "validation.json"
@@ -36,7 +36,7 @@ def add_phantom(commands) -> None:
     """Add the command to the parser of `cli`."""
     phantom = commands.add_parser("phantom", help="read a phantom scan; its file calibrates patients of the same scanner")
     kinds = phantom.add_subparsers(required=True, metavar="|".join(KINDS))
-    for add in (_add_read, _add_history):
+    for add in (_add_read, _add_history, _add_fit_site):
         add(kinds)
 
 
@@ -58,6 +58,21 @@ def _add_history(kinds) -> None:
     history.add_argument("history", type=Path, metavar="FILE")
     history.add_argument("--output", type=Path, required=True, metavar="DIR")
     history.set_defaults(command=_history)
+
+
+def _add_fit_site(kinds) -> None:
+    fit = kinds.add_parser("fit-site", help="relate the tissues of a site's own patients to its phantom, for scans without one")
+    fit.add_argument("table", type=Path, help="measurements.csv rows of patients scanned with a phantom")
+    fit.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the site's JSON file, for measure --calibration tissue:FILE"
+    )
+    fit.set_defaults(command=_fit_site)
+
+
+def _fit_site(options) -> int:
+    from .calibration.site_fit import fit_site_command
+
+    return fit_site_command(options)
 
 
 def _read(options) -> int:

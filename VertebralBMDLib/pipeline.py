@@ -125,9 +125,7 @@ def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) 
     return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
 
 
-def _regions(
-    scan: Scan, vertebrae: Vertebrae, heights: dict[str, Heights], settings: Settings
-) -> tuple[list[Region], dict[str, Code]]:
+def _regions(scan: Scan, vertebrae: Vertebrae, heights: dict[str, Heights], settings: Settings) -> tuple[list[Region], dict[str, Code]]:
     """The wanted vertebrae that can be measured, and why others cannot; stand-ins only where one of L1 and L2 cannot count."""
     regions, missing = regions_of(scan, vertebrae, settings, settings.levels)
     if regions and (missing or any(unusable(region, heights) for region in regions)):
@@ -137,9 +135,7 @@ def _regions(
     return regions, missing
 
 
-def _calibrated(
-    scan: Scan, vertebrae: Vertebrae, regions: list[Region], settings: Settings
-) -> tuple[Scan, Calibration, list[Code]]:
+def _calibrated(scan: Scan, vertebrae: Vertebrae, regions: list[Region], settings: Settings) -> tuple[Scan, Calibration, list[Code]]:
     """The scan with its contrast as the blood tells it, the calibration, and what there is to say about both."""
     tissues = find_tissues(scan.image, vertebrae.label_map)
     found = contrast_of(tissues, scan.acquisition)

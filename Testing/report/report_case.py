@@ -12,8 +12,9 @@ from VertebralBMDLib import densitometry, diagnosis
 from VertebralBMDLib.anatomy import label_of
 from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading
 from VertebralBMDLib.diagnosis import Assessment, MeasuredLevel, load_thresholds
+from VertebralBMDLib.measurement import VertebraMeasurement
 from VertebralBMDLib.network.models import Model
-from VertebralBMDLib.pipeline import Measurement, VertebraMeasurement
+from VertebralBMDLib.pipeline import Measurement
 from VertebralBMDLib.quality import Code
 from VertebralBMDLib.roi.region import Exclusion, trabecular_roi
 from VertebralBMDLib.scan import Acquisition, Scan

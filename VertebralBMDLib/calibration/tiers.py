@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..quality import Code
 from ..scan import Scan
 from .asynchronous import asynchronous, load_calibration
@@ -17,6 +15,7 @@ from .checks import reading_checks
 from .line import NO_CALIBRATION, Calibration, TissueReading
 from .physics import physics_calibration
 from .placed import read_placed
+from .placed_files import placed_rods
 from .rods import find_phantom
 from .site import load_site, site_calibration
 
@@ -84,11 +83,12 @@ def converted(calibration: Calibration, material: str, factor: float) -> Calibra
 def _from_phantom(scan: Scan, name: str, centres_lps_mm: Sequence[Sequence[float]], rods: Path | None) -> Calibration | None:
     kvp = scan.acquisition.kvp
     if rods is not None:
-        return _checked(read_placed(scan.image, rods, load_phantom(name), kvp), scan)
+        phantom = load_phantom(name)
+        return _checked(read_placed(scan.image, placed_rods(rods, scan.image, phantom), phantom, centres_lps_mm, kvp), scan)
     candidates = [phantom for phantom in map(load_phantom, [name] if name else phantom_names()) if _offered(phantom, name)]
     if not candidates:
         raise ValueError(f"{name} is a phantom for validation, not for calibration.")
-    return _checked(find_phantom(scan.image, np.asarray(centres_lps_mm, dtype=float), candidates, kvp), scan)
+    return _checked(find_phantom(scan.image, centres_lps_mm, candidates, kvp), scan)
 
 
 def _checked(calibration: Calibration | None, scan: Scan) -> Calibration | None:

@@ -28,13 +28,12 @@ FILES = ("measurement.json", "measurements.csv", "bodies.nii.gz", "roi.nii.gz", 
 _log = logging.getLogger(__name__)
 
 
-def write(measurement: Measurement, folder: str | Path, excluded: sitk.Image | None = None) -> dict:
+def write(measurement: Measurement, folder: str | Path) -> dict:
     """Write the files of a measurement and return its document. Files of an earlier run in ``folder`` are replaced.
 
-    ``excluded``: VerSe labels of what the ROIs leave out, on the scan's grid. overview.png needs matplotlib and report.html
-    needs jinja2; without them the other files are written.
+    overview.png needs matplotlib and report.html needs jinja2; without them the other files are written.
     """
-    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, measurement.roi, excluded)
+    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, measurement.roi, measurement.excluded)
 
 
 def write_refusal(

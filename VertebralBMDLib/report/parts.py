@@ -14,8 +14,8 @@ from ..quality import Code
 if TYPE_CHECKING:
     from ..calibration.line import Calibration, RodReading
     from ..diagnosis import Assessment
+    from ..measurement import VertebraMeasurement
     from ..network.models import Model
-    from ..pipeline import VertebraMeasurement
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebra
     from ..settings import Settings
