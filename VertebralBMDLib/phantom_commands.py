@@ -125,7 +125,6 @@ def _calibrate(scan: Scan, phantom: Phantom, options) -> int:
     if calibration is None:
         raise Refused(Code.PHANTOM_NOT_FOUND)
     record = record_of(calibration, scan.acquisition) if options.history is not None else None
-    write_fit(calibration, options.output / FIT)
     _write_json(options.output / CALIBRATION, calibration_document(calibration, phantom, scan.acquisition))
     print(_line_text(calibration, phantom, scan))
     if record is not None:
@@ -134,6 +133,7 @@ def _calibrate(scan: Scan, phantom: Phantom, options) -> int:
             print(f"not added to {options.history.name}, because a check failed", file=sys.stderr)
         elif not add_to_history(options.history, record):
             print(f"{options.history.name} has this scan already; nothing was added", file=sys.stderr)
+    write_fit(calibration, options.output / FIT)
     return READ if calibration.usable else REFUSED
 
 

@@ -44,6 +44,11 @@ def test_the_slope_is_judged_by_the_tube_voltage(slope, kvp, expected):
     assert_worded(check)
 
 
+def test_a_slope_above_1_is_suspected_of_being_inverted_before_it_fails():
+    suspected, unusual = (line_checks(slope, 0.0, 120)[0] for slope in (1.05, 0.95))
+    assert suspected.status == unusual.status == "warn" and "inverted" in suspected.message and "inverted" not in unusual.message
+
+
 def test_the_band_lies_between_those_of_the_listed_voltages():
     assert slope_band(120) == (0.62, 0.82) == slope_band(None) and slope_band(110) == pytest.approx((0.575, 0.745))
     assert slope_band(60) is None and slope_band(150) is None

@@ -82,8 +82,8 @@ def _slope_check(slope: float, intercept: float, kvp: float | None) -> Check:
     limit = f"{band[0]:.2f} to {band[1]:.2f} at {voltage}"
     if band[0] <= slope <= band[1]:
         return Check("SLOPE", "pass", slope, limit, "The slope agrees with the tube voltage.")
-    remedy = "Check the tube voltage, the rods and the phantom's certificate."
-    return Check("SLOPE", "warn", slope, limit, "The slope is unusual for this tube voltage.", remedy)
+    message = "The slope is unusual for this tube voltage" + (" and may be HU per mg/cm³, an inverted line." if slope > 1.0 else ".")
+    return Check("SLOPE", "warn", slope, limit, message, "Check the tube voltage, the rods and the phantom's certificate.")
 
 
 def slope_band(kvp: float | None) -> tuple[float, float] | None:

@@ -110,8 +110,9 @@ def fit(readings: Sequence[RodReading], material: str, phantom: str, kvp: float 
 
     Residuals are certificate minus line, in the order of ``readings``; RMSE is the root of their mean square. Standard errors
     rest on n-2 degrees of freedom; two rods have none, nor R² or RMSE. ``uncertainty_mg_cm3`` is the standard error of the
-    line at 100 mg/cm³, for two rods 3 mg/cm³. It leaves out what all rods share: errors of the certificate, HU that differ
-    between the phantom's place and the spine, beam hardening in the patient, and marrow fat.
+    line at 100 mg/cm³, for two rods 3 mg/cm³. It leaves out what the rods share: errors of the certificate, HU that differ
+    between the phantom's place and the spine, beam hardening in the patient, marrow fat, and with a water column a scanner
+    that stretches all HU (2 % too high cost a Mindways line about 1 mg/cm³).
 
     Raises ValueError for fewer than two distinct rods, water columns on some rods only, or on another material than K2HPO4.
     """
