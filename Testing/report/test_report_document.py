@@ -15,6 +15,7 @@ from report_case import TISSUES, full
 from VertebralBMDLib.anatomy import LABELS
 from VertebralBMDLib.quality import MESSAGES, Code
 from VertebralBMDLib.report.document import codes, document, refusal_document
+from VertebralBMDLib.report.html import render
 from VertebralBMDLib.report.schema import schema, validate
 from VertebralBMDLib.settings import Settings
 
@@ -69,7 +70,18 @@ def test_everything_that_can_be_known_of_a_vertebra_is_said():
         dict(kind="lytic", volume_cm3=0.63, mean_hu=-12.0),
     ]
     assert (first["cortical_volume_cm3"], first["height_loss"], second["height_loss"]) == (7.7, 0.17, -0.02)
-    assert "whole_roi_mean_hu" not in second and second["excluded"] == []
+    assert second["excluded"] == []
+
+
+def test_what_is_not_known_of_a_vertebra_is_absent(calibrated):
+    unknown = dict.fromkeys(("roi_median_hu", "roi_percentiles_hu", "whole_roi_volume_cm3", "whole_roi_mean_hu"))
+    unknown |= dict.fromkeys(("vbmd_whole_roi_mg_cm3", "cortical_mg_cm3", "cortical_volume_cm3"))
+    first = calibrated.measured[0]
+    bare = dataclasses.replace(first, density=dataclasses.replace(first.density, **unknown), height_loss=None)
+    result = document(dataclasses.replace(calibrated, measured=(bare,)))
+    validate(result)
+    assert not {*unknown, "height_loss"} & set(result["vertebrae"][1])
+    assert "Regions of interest" not in render(result)
 
 
 def test_the_patient_line_names_its_limits_its_uncertainty_and_what_was_left_out():

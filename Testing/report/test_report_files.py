@@ -135,7 +135,7 @@ def test_the_printed_table_has_units_material_remedies_and_the_research_line(cal
 def test_the_printed_table_says_what_was_left_out_and_counts_the_checks_that_passed():
     text = text_table(document(full(lost={"L2": Code.FRACTURE}))).replace("\n  ", " ")
     for said in (
-        "Patient (L1): 128.0 mg/cm³ K2HPO4 ± 2.4 (SD of the calibration), category withheld",
+        "Patient (L1): 128.0 mg/cm³ K2HPO4 ± 2.4 (SD of the calibration alone), category withheld",
         "Left out: T12 (BODY_CUT_OFF), L2 (FRACTURE)",
         "Flag FRACTURE (L2): The body has lost 20 %",
         "L1 without bone island 0.21 cm³ (512 HU), lytic lesion 0.63 cm³ (-12 HU); with it 145.2 mg/cm³, 181.5 HU",
@@ -196,7 +196,7 @@ def test_the_page_lists_rods_tissues_findings_and_remedies(tmp_path):
     result = files.write(case, tmp_path, excluded_map(case))
     page = render(result)
     for text in (
-        "± 2.4 (SD of the calibration)",
+        "± 2.4 (SD of the calibration alone)",
         "L2 (FRACTURE)",
         "Asynchronous phantom scan of 12 days before",
         "standard errors: slope 0.0021 mg/cm³ per HU, intercept 0.45 mg/cm³",

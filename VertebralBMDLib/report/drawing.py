@@ -56,18 +56,9 @@ def name_levels(axes, plane: Plane, document: dict) -> None:
             x = columns[np.flatnonzero(inside.any(axis=0))[0]] - 3
             y = rows[np.flatnonzero(inside.any(axis=1))].mean()
             counts = words.counts(document, vertebra)
+            name = vertebra["level"] + doubt + ("" if counts else "\nleft out")
             color = _WARN if not counts else _MEASURED if vertebra in reported else _INK
-            _write(
-                axes,
-                x,
-                y,
-                vertebra["level"] + doubt + ("" if counts else "\nleft out"),
-                size=8,
-                va="center",
-                ha="right",
-                color=color,
-                transform=axes.transData,
-            )
+            _write(axes, x, y, name, size=8, va="center", ha="right", color=color, transform=axes.transData)
 
 
 def circle_rods(axes, rods: list[tuple[np.ndarray, dict]]) -> None:

@@ -76,9 +76,9 @@ def others(document: dict) -> str:
 
 
 def uncertainty(document: dict) -> str:
-    """What the calibration adds to the patient's value: "± 1.2 (SD of the calibration)", or ""."""
+    """What the calibration adds to the patient's value: "± 1.2 (SD of the calibration alone)", or ""."""
     value = document["patient"].get("uncertainty_mg_cm3")
-    return "" if value is None else f"± {number(value)} (SD of the calibration)"
+    return "" if value is None else f"± {number(value)} (SD of the calibration alone)"
 
 
 def counts(document: dict, vertebra: dict) -> bool:
