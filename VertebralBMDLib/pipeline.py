@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from . import diagnosis
 from .calibration.contrast import contrast_of
 from .calibration.line import Calibration
-from .calibration.tiers import calibrate, converted
+from .calibration.tiers import calibrate, check_request, converted
 from .calibration.tissues import find_tissues
 from .densitometry import Heights
 from .diagnosis import Assessment
@@ -74,6 +74,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     """
     seconds: dict[str, float] = {}
     thresholds = diagnosis.load_thresholds(settings.thresholds)
+    check_request(settings.calibration, settings.rods)
     device = working_device(settings.device)
     with _stage("segmentation", seconds, progress):
         vertebrae = _vertebrae(scan, settings, device, progress)
@@ -91,7 +92,12 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
         readings = [read_density(scan.image, region.centre_lps_mm, device) if same_material else None for region in regions]
         measured = tuple(measure_vertebra(scan, region, heights, density, reading) for region, reading in zip(regions, readings))
     with _stage("assessment", seconds, progress):
-        flags = [*vertebrae.flags, *_scan_flags(scan), *missing.values(), *calibration_flags]
+        flags = [
+            *vertebrae.flags,
+            *_scan_flags(scan),
+            *(missing[level] for level in settings.levels if level in missing),
+            *calibration_flags,
+        ]
         flags += [Code.DEVICE_FALLBACK] if settings.device == "cuda" != device else []
         flags += [Code.NETWORK_OTHER_MATERIAL] if density and not same_material else []
         assessment = diagnosis.assess(

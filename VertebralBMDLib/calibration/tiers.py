@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,15 @@ from pathlib import Path
 from ..quality import Code
 from ..scan import Scan
 from .asynchronous import asynchronous, load_calibration
-from .catalogue import MATERIALS, Phantom, load_phantom, phantom_names
+from .catalogue import Phantom, load_phantom, phantom_names
 from .checks import reading_checks
 from .line import NO_CALIBRATION, Calibration, TissueReading
 from .physics import physics_calibration
 from .placed import read_placed
 from .placed_files import placed_rods
+from .request import Asked, parsed
 from .rods import find_phantom
 from .site import load_site, site_calibration
-
-#: What can be asked for, from the most to the least trusted; "tissue:FILE" (a site's regression) comes before "tissue".
-KINDS = ("phantom", "async", "tissue", "none")
-_SYNTAX = "auto, none, or one or more of phantom[:NAME], async:FILE, tissue:FILE and tissue[:CaHA|K2HPO4], separated by commas"
 
 #: Reference material of the physics calibration unless another is asked for: that of the density network.
 _PHYSICS_MATERIAL = "CaHA"
@@ -44,38 +40,40 @@ def calibrate(
     ``centres_lps_mm``: (n, 3) centroids of the measured vertebrae; ``rods``: the user's own rod positions for "phantom:NAME".
     Raises ValueError for any other request and for files that cannot be read.
     """
-    asked = parsed(request)
-    if rods is not None and not any(kind == "phantom" and name for kind, name in asked):
-        raise ValueError("rods of your own need the name of their phantom; use --calibration phantom:NAME")
     missing: list[Code] = []
-    for kind, name in asked:
-        if kind == "phantom":
-            found = _from_phantom(scan, name, centres_lps_mm, rods)
-            missing += [Code.PHANTOM_NOT_FOUND] if found is None and request != "auto" else []
-        elif kind == "async":
-            found = asynchronous(load_calibration(Path(name)), scan.acquisition)
-        elif name and name not in MATERIALS:
-            found = site_calibration(load_site(Path(name)), tissues, scan.acquisition)
-        else:
-            found = physics_calibration(tissues, scan.acquisition, name or _PHYSICS_MATERIAL)
-        if kind == "tissue" and found is None:
-            missing.append(Code.TISSUES_NOT_FOUND)
+    for asked in parsed(request):
+        found = _tried(scan, asked, centres_lps_mm, tissues, rods)
         if found is not None:
             return replace(found, tissues=tissues), (*missing, *_said_of(found))
+        if request != "auto" or asked.kind == "tissue":
+            missing.append(Code.PHANTOM_NOT_FOUND if asked.kind == "phantom" else Code.TISSUES_NOT_FOUND)
     return replace(NO_CALIBRATION, tissues=tissues), tuple(dict.fromkeys(missing))
 
 
-def parsed(request: str) -> tuple[tuple[str, str], ...]:
-    """(kind, argument) of each calibration that ``request`` asks for, from the most to the least trusted; ValueError."""
-    if request == "none":
-        return ()
-    if request == "auto":
-        return ("phantom", ""), ("tissue", "")
-    asked = [tuple(part.partition(":")[::2]) for part in re.split(rf",(?=(?:{'|'.join(KINDS)})\b)", request)]
-    for kind, name in asked:
-        if kind not in KINDS or kind == "none" or (kind == "async" and not name):
-            raise ValueError(f"calibration must be {_SYNTAX}; {request!r} is not")
-    return tuple(sorted(asked, key=lambda each: (KINDS.index(each[0]), each[1] in ("", *MATERIALS))))
+def check_request(request: str, rods: Path | None = None) -> None:
+    """Raise ValueError where a request names a phantom or a file that cannot be used, before anything is measured."""
+    for asked in parsed(request):
+        if asked.tier == "phantom" and asked.name:
+            _candidates(asked.name)
+        elif asked.tier == "asynchronous":
+            load_calibration(asked.path)
+        elif asked.tier == "site":
+            load_site(asked.path)
+    if rods is not None and not any(asked.kind == "phantom" and asked.name for asked in parsed(request)):
+        raise ValueError("rods of your own need the name of their phantom; use --calibration phantom:NAME")
+
+
+def _tried(
+    scan: Scan, asked: Asked, centres_lps_mm: Sequence[Sequence[float]], tissues: tuple[TissueReading, ...], rods: Path | None
+) -> Calibration | None:
+    """One calibration that was asked for; None where the scan does not hold what it needs."""
+    if asked.tier == "phantom":
+        return _from_phantom(scan, asked.name, centres_lps_mm, rods)
+    if asked.tier == "asynchronous":
+        return asynchronous(load_calibration(asked.path), scan.acquisition)
+    if asked.tier == "site":
+        return site_calibration(load_site(asked.path), tissues, scan.acquisition)
+    return physics_calibration(tissues, scan.acquisition, asked.name or _PHYSICS_MATERIAL)
 
 
 def converted(calibration: Calibration, material: str, factor: float) -> Calibration:
@@ -90,10 +88,18 @@ def _from_phantom(scan: Scan, name: str, centres_lps_mm: Sequence[Sequence[float
     if rods is not None:
         phantom = load_phantom(name)
         return _judged(read_placed(scan.image, placed_rods(rods, scan.image, phantom), phantom, centres_lps_mm, kvp), scan)
-    candidates = [phantom for phantom in map(load_phantom, [name] if name else phantom_names()) if _offered(phantom, name)]
-    if not candidates:
+    return _judged(find_phantom(scan.image, centres_lps_mm, _candidates(name), kvp), scan)
+
+
+def _candidates(name: str) -> list[Phantom]:
+    """The phantom of that name, or all that are looked for when none is named. Raises ValueError."""
+    if not name:
+        known = [load_phantom(each) for each in phantom_names()]
+        return [phantom for phantom in known if phantom.use == "calibration" and phantom.automatic]
+    phantom = load_phantom(name)
+    if phantom.use != "calibration":
         raise ValueError(f"{name} is a phantom for validation, not for calibration.")
-    return _judged(find_phantom(scan.image, centres_lps_mm, candidates, kvp), scan)
+    return [phantom]
 
 
 def _judged(calibration: Calibration | None, scan: Scan) -> Calibration | None:
@@ -102,10 +108,6 @@ def _judged(calibration: Calibration | None, scan: Scan) -> Calibration | None:
         return None
     checks = calibration.checks + reading_checks(calibration.readings, scan.acquisition.sharp_kernel)
     return replace(calibration, checks=checks, uncertainty_mg_cm3=math.hypot(calibration.uncertainty_mg_cm3 or 0.0, *_SHARED_MG_CM3))
-
-
-def _offered(phantom: Phantom, name: str) -> bool:
-    return phantom.use == "calibration" and (bool(name) or phantom.automatic)
 
 
 def _said_of(calibration: Calibration) -> tuple[Code, ...]:

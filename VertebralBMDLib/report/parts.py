@@ -157,6 +157,7 @@ def _densities(measured: VertebraMeasurement) -> dict:
         roi_volume_cm3=density.roi_volume_cm3,
         roi_mean_hu=density.roi_mean_hu,
         roi_sd_hu=density.roi_sd_hu,
+        roi_texture_sd_hu=density.roi_texture_sd_hu,
         roi_median_hu=density.roi_median_hu,
         roi_percentiles_hu=None if percentiles is None else dict(zip(("p05", "p25", "p75", "p95"), percentiles, strict=True)),
         whole_roi_volume_cm3=density.whole_roi_volume_cm3,

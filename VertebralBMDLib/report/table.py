@@ -16,7 +16,7 @@ COLUMNS = (
     "calibration_source", "calibration_method", "phantom", "material", "slope_mg_cm3_per_hu", "slope_se", "intercept_mg_cm3",
     "intercept_se", "r_squared", "rmse_mg_cm3", "calibration_uncertainty_mg_cm3",
     "air_hu", "fat_hu", "muscle_hu", "blood_hu", "cortical_bone_hu",
-    "level", "label", "level_confidence", "complete", "body_volume_cm3", "roi_volume_cm3", "roi_mean_hu", "roi_sd_hu", "roi_median_hu",
+    "level", "label", "level_confidence", "complete", "body_volume_cm3", "roi_volume_cm3", "roi_mean_hu", "roi_sd_hu", "roi_texture_sd_hu", "roi_median_hu",
     "roi_p05_hu", "roi_p25_hu", "roi_p75_hu", "roi_p95_hu", "whole_roi_volume_cm3", "whole_roi_mean_hu",
     "vbmd_roi_mg_cm3", "vbmd_whole_roi_mg_cm3", "excluded_kinds", "excluded_volume_cm3", "excluded_mean_hu",
     "vbmd_network_mg_cm3", "low_bone_mass_probability", "cortical_mg_cm3", "cortical_volume_cm3", "integral_mg_cm3", "bmc_mg",
