@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 # Helpers beside the tests; importlib mode leaves sys.path alone.
-sys.path += [str(Path(__file__).parent / "report")]
+sys.path += [str(Path(__file__).parent / "report"), str(Path(__file__).parent / "calibration")]
 
 from VertebralBMDLib.pipeline import Measurement, measure
 from VertebralBMDLib.scan import Acquisition, Scan, checked  # noqa: E402

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from VertebralBMDLib.loading import load
+from VertebralBMDLib.loading import load, read_acquisition
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.simulation.dicom import write_dicom_series
 
@@ -306,3 +306,46 @@ def test_allow_lets_values_that_are_not_hu_pass(tmp_path, body_like):
     sitk.WriteImage(body_like + 1024, str(tmp_path / "scan.nrrd"))
     assert refused(tmp_path / "scan.nrrd").code == Code.NOT_HU
     assert load(tmp_path / "scan.nrrd", allow=frozenset({Code.NOT_HU})).hu.max() == 1724
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("ImageType", ["DERIVED", "PRIMARY", "AXIAL", "VNC"]),
+        ("ImageType", ["DERIVED", "PRIMARY", "VOLUME", "MAT_REMOVED"]),
+        ("SeriesDescription", "Abdomen_VNC_1.5_Br40"),
+        ("SeriesDescription", "VUE 70 keV"),
+        ("SeriesDescription", "Virtual unenhanced"),
+        ("SeriesDescription", "Water (Iodine) 2.5mm"),
+        ("SeriesDescription", "Iodine map"),
+        ("SeriesDescription", "VNCa bone marrow"),
+        ("ProtocolName", "virtual-non-contrast"),
+        ("DerivationDescription", "Virtuell nativ aus DE"),
+    ],
+)
+def test_a_virtual_non_contrast_series_is_refused_whatever_is_allowed(series, tag, value):
+    folder, paths = series
+    for path in paths:
+        rewritten(path, **{tag: value})
+    refusal = refused(folder, allow=frozenset(Code))
+    assert refusal.code == Code.VIRTUAL_NON_CONTRAST and "Abdomen" not in str(refusal)
+    with pytest.raises(Refused, match="VIRTUAL_NON_CONTRAST"):
+        read_acquisition(paths[0])
+
+
+@pytest.mark.parametrize(
+    "words", ["Abdomen non contrast", "TNC 3mm", "Virtual mono 70 keV", "True unenhanced", "Revue axial", "FAT(S)", "Watershed iodine"]
+)
+def test_series_that_were_scanned_without_medium_or_at_one_energy_are_read(series, words):
+    folder, paths = series
+    for path in paths:
+        rewritten(path, SeriesDescription=words)
+    assert load(folder).acquisition.kvp == 120.0
+
+
+def test_a_true_series_beside_its_virtual_one_can_be_chosen(series, body_like):
+    folder, paths = series
+    virtual = write_dicom_series(body_like[:, :, :6], folder / "vnc", TAGS | {"SeriesDescription": "VNC"})
+    assert refused(folder).code == Code.SEVERAL_SERIES
+    assert_same(load(folder, series_uid=str(pydicom.dcmread(paths[0]).SeriesInstanceUID)), body_like)
+    assert refused(folder, series_uid=str(pydicom.dcmread(virtual[0]).SeriesInstanceUID)).code == Code.VIRTUAL_NON_CONTRAST

@@ -10,15 +10,23 @@ from pathlib import Path
 
 from . import __version__
 from .anatomy import LABELS
+from .calibration.catalogue import MATERIALS
+from .diagnosis import threshold_names
+from .phantom_commands import KINDS as PHANTOM_KINDS
+from .phantom_commands import add_phantom
 from .quality import ALLOWABLE, Code, Refused
-from .simulation.commands import add_simulate, with_kind
+from .simulation.commands import KINDS as SIMULATE_KINDS
+from .simulation.commands import add_simulate
 
 FAILED, WRONG_USAGE = 1, 2
+
+#: Kinds of the commands that have some; the first is meant when none is given.
+_KINDS = {"simulate": SIMULATE_KINDS, "phantom": PHANTOM_KINDS}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(with_kind(sys.argv[1:] if arguments is None else arguments))
+    options = _parser().parse_args(_with_kind(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return options.command(options)
@@ -34,6 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"vertebral-bmd: {error.strerror or error}", file=sys.stderr)
         return FAILED
+
+
+def _with_kind(arguments: list[str]) -> list[str]:
+    """`simulate --output DIR` is `simulate patient --output DIR`, and `phantom SCAN ...` is `phantom read SCAN ...`."""
+    kinds = _KINDS.get(arguments[0] if arguments else "", ())
+    plain = kinds and not {*kinds, "-h", "--help"} & set(arguments[1:2])
+    return [arguments[0], kinds[0], *arguments[1:]] if plain else arguments
 
 
 def console() -> None:
@@ -53,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_measure(commands)
+    add_phantom(commands)
     add_simulate(commands)
     _add_train(commands)
     commands.add_parser("doctor", help="what is installed, which device works, are the models intact").set_defaults(command=_doctor)
@@ -79,10 +95,27 @@ def _add_measure(commands) -> None:
         metavar="L1=x,y,z",
         help="the body at this point (LPS mm) is that level; its neighbours are counted from it",
     )
-    measure.add_argument("--calibration", default="auto", metavar="auto|phantom[:NAME]|none")
+    measure.add_argument(
+        "--calibration",
+        default="auto",
+        metavar="auto|phantom[:NAME]|async:FILE|tissue[:FILE]|none",
+        help="auto: a phantom in the scan, else the patient's own tissues; several, separated by commas, are tried in order of trust",
+    )
+    measure.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
+    measure.add_argument(
+        "--convert-to", type=_conversion, metavar="MATERIAL=FACTOR", help="multiply densities by your own factor, for example CaHA=1.15"
+    )
+    measure.add_argument("--thresholds", default="acr", metavar="NAME", help=f"limits of the categories: {', '.join(threshold_names())}")
     measure.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
     measure.add_argument("--erosion-mm", type=float, default=3.0)
-    measure.add_argument("--erosion-shape", choices=("box", "ball"), default="box")
+    measure.add_argument(
+        "--erosion-shape",
+        choices=("box", "vertebra", "ball"),
+        default="box",
+        help="box along the patient's or the vertebra's axes, or ball",
+    )
+    measure.add_argument("--region", choices=("eroded", "ellipse"), default="eroded", help="the eroded body or the classic ellipse")
+    measure.add_argument("--central-fraction", type=float, default=0.5, help="share of the body's height that the ROI keeps")
     measure.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     measure.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
     measure.add_argument(
@@ -128,6 +161,14 @@ def _level_at(text: str) -> tuple[str, tuple[float, float, float]]:
     return _levels(level)[0], (x, y, z)
 
 
+def _conversion(text: str) -> tuple[str, float]:
+    material, _equals, factor = text.partition("=")
+    try:
+        return MATERIALS[MATERIALS.index(material)], float(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CaHA=1.15; materials are {', '.join(MATERIALS)}") from None
+
+
 def _allowed(text: str) -> Code:
     if text not in {code.value for code in ALLOWABLE}:
         raise argparse.ArgumentTypeError(f"{text!r} cannot be allowed; use one of {', '.join(sorted(ALLOWABLE))}")
@@ -144,9 +185,14 @@ def _measure(options) -> int:
         bodies=options.bodies,
         level_at=options.level_at,
         calibration=options.calibration,
+        rods=options.rods,
+        convert=options.convert_to,
+        thresholds=options.thresholds,
         roi=options.roi,
         erosion_mm=options.erosion_mm,
         erosion_shape=options.erosion_shape,
+        region=options.region,
+        central_fraction=options.central_fraction,
         device=options.device,
         allow=frozenset(options.allow),
     )

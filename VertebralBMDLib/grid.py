@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 AIR_HU = -1024
 
@@ -51,3 +52,14 @@ def cropped_to(image: sitk.Image, grid: sitk.Image, margin: int = 4) -> sitk.Ima
     if np.any(high - low < 1):
         return image
     return sitk.RegionOfInterest(image, (high - low).tolist(), low.tolist())
+
+
+def smoothed_within(hu: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], sigma_mm: float) -> np.ndarray:
+    """HU averaged over a Gaussian of this SD within a mask only; float32, valid in and near the mask.
+
+    ``hu``, ``mask``: (z, y, x), ``spacing_mm`` in the same order.
+    """
+    sigma = [sigma_mm / each for each in spacing_mm]
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, truncate=2.5)
+    total = ndimage.gaussian_filter(np.where(mask, hu, 0).astype(np.float32), sigma, truncate=2.5)
+    return total / np.maximum(weight, 1e-3)

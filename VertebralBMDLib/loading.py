@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -20,7 +21,20 @@ _TAGS = [
     "SOPClassUID", "Modality", "SeriesInstanceUID", "ImageType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "KVP",
     "ConvolutionKernel", "SliceThickness", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "TableHeight",
     "ReconstructionDiameter", "Rows", "Columns", "DeviceSerialNumber", "AcquisitionDate", "StudyDate",
+    "SeriesDescription", "ProtocolName", "DerivationDescription",
 ]  # fmt: skip
+
+#: Where a header says that iodine was computed away, and the vendors' words for it: virtual non-contrast or unenhanced (VNC, VUE),
+#: virtual non-calcium (VNCa), maps of one material such as Water(Iodine), and the image types of DICOM's supplement 188.
+_VIRTUAL_TAGS = ("ImageType", "SeriesDescription", "ProtocolName", "DerivationDescription")
+_VIRTUAL = re.compile(
+    r"""(?<![A-Z]) (VNCA? | VUE | VNE) (?![A-Z])
+      | VIRTU(AL|ELL) [A-Z]* [\W_]* (NON | NATIV | UN-?ENH)
+      | MAT_(SPECIFIC | REMOVED | FRACTIONAL | MODIFIED)
+      | (?<![A-Z]) (WATER | IODINE | CALCIUM | FAT | HAP) [\s_]* \( [\W_]* (WATER | IODINE | CALCIUM | FAT | HAP)
+      | IODINE [\W_]* (MAP | DENSITY | NO[\W_]*WATER)""",
+    re.VERBOSE,
+)
 
 #: What scanners write where no contrast agent was given.
 _NO_AGENT = ("", "NONE", "NO", "N", "N/A", "NA", "NO CONTRAST")
@@ -51,7 +65,8 @@ def load(path: str | Path, series_uid: str | None = None, allow: frozenset[Code]
 
     ``path`` is a file that SimpleITK reads or a folder with DICOM files in it or below it; ``series_uid`` chooses among
     several series. Returns the scan on its own grid, in HU and LPS mm. Raises Refused (UNREADABLE, NO_CT_SERIES,
-    SEVERAL_SERIES, SERIES_NOT_FOUND, NOT_CT, TOO_FEW_SLICES, IRREGULAR_SPACING, MIXED_ORIENTATION, SHEARED, NOT_3D, NOT_HU).
+    SEVERAL_SERIES, SERIES_NOT_FOUND, NOT_CT, VIRTUAL_NON_CONTRAST, TOO_FEW_SLICES, IRREGULAR_SPACING, MIXED_ORIENTATION, SHEARED,
+    NOT_3D, NOT_HU).
     """
     path = Path(path)
     if not path.exists():
@@ -67,13 +82,15 @@ def load(path: str | Path, series_uid: str | None = None, allow: frozenset[Code]
 
 
 def read_acquisition(path: str | Path) -> Acquisition:
-    """How a scan was taken, from one of its DICOM files. Raises Refused(UNREADABLE)."""
+    """How a scan was taken, from one of its DICOM files. Raises Refused (UNREADABLE, VIRTUAL_NON_CONTRAST)."""
     import pydicom
 
     try:
-        return _acquisition(_header(Path(path)))
+        header = _header(Path(path))
     except (pydicom.errors.InvalidDicomError, OSError) as error:
         raise Refused(Code.UNREADABLE) from error
+    _refuse_virtual(header)
+    return _acquisition(header)
 
 
 def _load_file(path: Path, allow: frozenset[Code]) -> Scan:
@@ -157,6 +174,7 @@ def _choose(series: dict[str, list[_Slice]], uid: str | None) -> list[_Slice]:
 
 
 def _load_dicom(slices: list[_Slice], allow: frozenset[Code]) -> Scan:
+    _refuse_virtual(slices[0].header)
     ordered = _ordered(slices)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(s.path) for s in ordered])
@@ -165,6 +183,14 @@ def _load_dicom(slices: list[_Slice], allow: frozenset[Code]) -> Scan:
     except RuntimeError as error:
         raise Refused(Code.UNREADABLE, "pixel data") from error
     return checked(image, _acquisition(ordered[0].header), allow)
+
+
+def _refuse_virtual(header) -> None:
+    """Raise Refused(VIRTUAL_NON_CONTRAST) where a header says that a material was computed away; its words are not kept."""
+    for tag in _VIRTUAL_TAGS:
+        value = header.get(tag) or ""
+        if _VIRTUAL.search((value if isinstance(value, str) else " ".join(map(str, value))).upper()):
+            raise Refused(Code.VIRTUAL_NON_CONTRAST, tag)
 
 
 def _ordered(slices: list[_Slice]) -> list[_Slice]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
 
-from . import densitometry, diagnosis
+from . import diagnosis
+from .calibration.contrast import contrast_of
 from .calibration.line import Calibration
-from .calibration.phantom import calibrate
-from .densitometry import Density, Heights
+from .calibration.tiers import calibrate, check_request, converted
+from .calibration.tissues import find_tissues
+from .densitometry import Heights
 from .diagnosis import Assessment
+from .measurement import VertebraMeasurement, measure_vertebra, unusable
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
-from .regions import Region, regions_of
-from .roi.region import Exclusion
+from .regions import Region, heights_of, regions_of
 from .scan import Scan
 from .segmentation.engines import engine_for, renumbered
-from .segmentation.vertebrae import Vertebra, Vertebrae
+from .segmentation.vertebrae import Vertebrae
 from .settings import Settings
 
 #: Called with the name of the stage and the fraction of it that is done.
@@ -31,38 +33,21 @@ Progress = Callable[[str, float], None]
 STAGES = ("segmentation", "roi", "calibration", "measurement", "assessment")
 
 _THICK_SLICE_MM = 3.0
-_HETEROGENEOUS_SD_HU = 60.0
-_HEIGHT_LOSS = 0.15
-_OUTSIDE_BODY = 0.05
-_CALIBRATION_REFUSALS = (Code.PHANTOM_NOT_FOUND, Code.CALIBRATION_FAILED)
-_NETWORK_DISAGREEMENT_MG_CM3 = 20.0
-
-
-@dataclass(frozen=True)
-class VertebraMeasurement:
-    """One measured vertebra. The network's values are None where there is no calibration.
-
-    ``height_loss``: fraction of height lost against its own and its neighbours' heights; ``exclusions``: what was left out
-    of the ROI.
-    """
-
-    vertebra: Vertebra
-    heights: Heights
-    density: Density
-    vbmd_network_mg_cm3: float | None
-    low_bone_mass_probability: float | None
-    flags: tuple[Code, ...]
-    height_loss: float | None = None
-    exclusions: tuple[Exclusion, ...] = ()
+_CALIBRATION_REFUSALS = (Code.PHANTOM_NOT_FOUND, Code.TISSUES_NOT_FOUND, Code.CALIBRATION_FAILED)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything one run found. ``roi``: uint8 label map on the scan's grid, VerSe numbers."""
+    """Everything one run found.
+
+    ``scan``: with contrast as the blood in the aorta tells it; ``roi``, ``excluded``: uint8 label maps on the scan's grid, VerSe
+    numbers: the ROIs, and the findings that were left out of them.
+    """
 
     scan: Scan
     vertebrae: Vertebrae
     roi: sitk.Image
+    excluded: sitk.Image
     calibration: Calibration
     measured: tuple[VertebraMeasurement, ...]
     assessment: Assessment
@@ -88,30 +73,47 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     but listed in ``assessment.refusals`` and ``assessment.flags``. Raises ValueError for settings that make no sense.
     """
     seconds: dict[str, float] = {}
+    thresholds = diagnosis.load_thresholds(settings.thresholds)
+    check_request(settings.calibration, settings.rods)
     device = working_device(settings.device)
     with _stage("segmentation", seconds, progress):
         vertebrae = _vertebrae(scan, settings, device, progress)
     with _stage("roi", seconds, progress):
-        regions, missing = regions_of(scan, vertebrae, settings)
+        heights = heights_of(vertebrae)
+        regions, missing = _regions(scan, vertebrae, heights, settings)
     if not regions:
-        raise NotMeasured(missing[0], vertebrae)
+        raise NotMeasured(missing[settings.levels[0]], vertebrae)
     with _stage("calibration", seconds, progress):
-        centre = np.mean([region.vertebra.centroid_lps_mm for region in regions], axis=0)
-        calibration, calibration_flags = calibrate(scan, settings.calibration, centre)
+        scan, calibration, calibration_flags = _calibrated(scan, vertebrae, regions, settings)
     refusals = _refusals(scan, vertebrae, calibration, calibration_flags, settings)
     with _stage("measurement", seconds, progress):
         density = calibration.density if calibration.usable and Code.CONTRAST not in refusals else None
         same_material = density is not None and calibration.material == MATERIAL
         readings = [read_density(scan.image, region.centre_lps_mm, device) if same_material else None for region in regions]
-        measured = tuple(_measured(scan, region, density, reading) for region, reading in zip(regions, readings))
+        measured = tuple(measure_vertebra(scan, region, heights, density, reading) for region, reading in zip(regions, readings))
     with _stage("assessment", seconds, progress):
-        flags = [*vertebrae.flags, *_scan_flags(scan), *missing, *calibration_flags]
+        flags = [
+            *vertebrae.flags,
+            *_scan_flags(scan),
+            *(missing[level] for level in settings.levels if level in missing),
+            *calibration_flags,
+        ]
         flags += [Code.DEVICE_FALLBACK] if settings.device == "cuda" != device else []
         flags += [Code.NETWORK_OTHER_MATERIAL] if density and not same_material else []
-        values = {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measured}
-        assessment = diagnosis.assess(values, tuple(dict.fromkeys(flag for flag in flags if flag not in refusals)), refusals)
+        assessment = diagnosis.assess(
+            [each.as_level for each in measured],
+            settings.levels,
+            missing,
+            thresholds,
+            carries_category=calibration.carries_category,
+            uncertainty_mg_cm3=calibration.uncertainty_mg_cm3,
+            acquisition=scan.acquisition,
+            flags=flags,
+            refusals=refusals,
+        )
     models = vertebrae.models + ((identity(DENSITY),) if same_material else ())
-    return Measurement(scan, vertebrae, _roi_map(scan, regions), calibration, measured, assessment, settings, device, models, seconds)
+    maps = [_label_map(scan, regions, name) for name in ("roi", "excluded")]
+    return Measurement(scan, vertebrae, *maps, calibration, measured, assessment, settings, device, models, seconds)
 
 
 @contextmanager
@@ -129,15 +131,39 @@ def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) 
     return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
 
 
+def _regions(scan: Scan, vertebrae: Vertebrae, heights: dict[str, Heights], settings: Settings) -> tuple[list[Region], dict[str, Code]]:
+    """The wanted vertebrae that can be measured, and why others cannot; stand-ins only where one of L1 and L2 cannot count."""
+    regions, missing = regions_of(scan, vertebrae, settings, settings.levels)
+    if regions and (missing or any(unusable(region, heights) for region in regions)):
+        others = [level for level in diagnosis.levels_to_measure(settings.levels) if level not in settings.levels]
+        more, absent = regions_of(scan, vertebrae, settings, [level for level in others if vertebrae.get(level) is not None])
+        regions, missing = regions + more, missing | absent
+    return regions, missing
+
+
+def _calibrated(scan: Scan, vertebrae: Vertebrae, regions: list[Region], settings: Settings) -> tuple[Scan, Calibration, list[Code]]:
+    """The scan with its contrast as the blood tells it, the calibration, and what there is to say about both."""
+    tissues = find_tissues(scan.image, vertebrae.label_map)
+    found = contrast_of(tissues, scan.acquisition)
+    scan = replace(scan, acquisition=replace(scan.acquisition, contrast=found.contrast))
+    centres = [region.vertebra.centroid_lps_mm for region in regions]
+    calibration, flags = calibrate(scan, settings.calibration, centres, tissues, settings.rods)
+    said = [*flags, *([Code.CONTRAST_TAG_WRONG] if found.header_disagrees else [])]
+    if settings.convert is not None and calibration.usable:
+        return scan, converted(calibration, *settings.convert), [*said, Code.MATERIAL_CONVERTED]
+    return scan, calibration, said
+
+
 def _refusals(
-    scan: Scan, vertebrae: Vertebrae, calibration: Calibration, calibration_flags: tuple[Code, ...], settings: Settings
+    scan: Scan, vertebrae: Vertebrae, calibration: Calibration, calibration_flags: Sequence[Code], settings: Settings
 ) -> tuple[Code, ...]:
     """What withholds the patient's value, unless the user allowed it."""
     found = [flag for flag in (Code.TRANSITIONAL_ANATOMY, Code.LEVEL_UNCERTAIN) if flag in vertebrae.flags]
     if scan.acquisition.contrast == "yes" and calibration.usable:
         found.append(Code.CONTRAST)
-    # With auto these are flags; a phantom that was asked for must be there and good.
-    found += [flag for flag in calibration_flags if flag in _CALIBRATION_REFUSALS and settings.calibration != "auto"]
+    # With auto these are flags; a calibration that was asked for must be there and good.
+    if settings.calibration != "auto" and not calibration.usable:
+        found += [flag for flag in calibration_flags if flag in _CALIBRATION_REFUSALS]
     return tuple(code for code in found if code not in settings.allow)
 
 
@@ -146,35 +172,17 @@ def _scan_flags(scan: Scan) -> list[Code]:
     flags = [Code.THICK_SLICES] if thickness > _THICK_SLICE_MM else []
     if scan.acquisition.sharp_kernel:
         flags.append(Code.SHARP_KERNEL)
-    if scan.acquisition.contrast == "yes":
-        flags.append(Code.CONTRAST)
-    return flags
+    contrast = {"yes": [Code.CONTRAST], "unknown": [Code.CONTRAST_UNKNOWN]}
+    return flags + contrast.get(scan.acquisition.contrast, [])
 
 
-def _measured(scan: Scan, region: Region, density, reading: tuple[float, float] | None) -> VertebraMeasurement:
-    value = densitometry.measure(region.hu, region.body, region.roi.eroded, region.roi.roi, scan.voxel_cm3, density)
-    anterior = np.array([0.0, -1.0, 0.0])
-    forward = anterior - (anterior @ region.up) * region.up
-    heights = densitometry.heights(region.roi.body_points_lps_mm, region.up, forward / np.linalg.norm(forward))
-    network = reading or (None, None)
-    flags = list(region.vertebra.flags)
-    if region.edited:
-        flags.append(Code.ROI_EDITED)
-        if (region.roi.roi & ~region.body).sum() > _OUTSIDE_BODY * region.roi.roi.sum():
-            flags.append(Code.ROI_OUTSIDE_BODY)
-    if value.roi_sd_hu > _HETEROGENEOUS_SD_HU and not scan.acquisition.sharp_kernel:
-        flags.append(Code.ROI_HETEROGENEOUS)
-    if heights.loss > _HEIGHT_LOSS:
-        flags.append(Code.HEIGHT_LOSS)
-    if reading and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
-        flags.append(Code.NETWORK_DISAGREES)
-    return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
-
-
-def _roi_map(scan: Scan, regions: list[Region]) -> sitk.Image:
+def _label_map(scan: Scan, regions: list[Region], name: str) -> sitk.Image:
+    """The masks ``name`` of the regions' ROIs on the scan's grid, with VerSe numbers."""
     labels = np.zeros(scan.hu.shape, dtype=np.uint8)
     for region in regions:
-        labels[region.place][region.roi.roi] = region.vertebra.label
+        mask = getattr(region.roi, name)
+        if mask is not None:
+            labels[region.place][mask] = region.vertebra.label
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(scan.image)
     return image

@@ -64,6 +64,7 @@ class Code(str, Enum):
     LEVEL_SUBSTITUTED = "LEVEL_SUBSTITUTED"
     LEVELS_DISAGREE = "LEVELS_DISAGREE"
     LEVELS_OUTSIDE_RULE = "LEVELS_OUTSIDE_RULE"
+    LIMITS_WITHOUT_CATEGORY = "LIMITS_WITHOUT_CATEGORY"
     NETWORK_DISAGREES = "NETWORK_DISAGREES"
     NETWORK_OTHER_MATERIAL = "NETWORK_OTHER_MATERIAL"
     # Installation.
@@ -189,7 +190,7 @@ MESSAGES: dict[Code, Message] = {
     ),
     Code.NOT_CALIBRATED: Message(
         "The scan has no calibration, so mg/cm³ and the diagnostic category are withheld.",
-        "Scan the patient with a calibration phantom in the field of view.",
+        "Scan the patient with a calibration phantom in the field of view, or give a phantom scan of the same scanner.",
     ),
     Code.PHANTOM_NOT_FOUND: Message(
         "The requested calibration phantom was not found in the scan.",
@@ -206,26 +207,31 @@ MESSAGES: dict[Code, Message] = {
         "Use a phantom, in the scan or scanned separately.",
     ),
     Code.RESEARCH_CALIBRATION: Message(
-        "mg/cm³ come from the physics of the patient's own tissues, for research only; the category is withheld.",
+        "The values in mg/cm³ come from the physics of the patient's own tissues, for research only; the category is withheld.",
         "Use a phantom, or fit your site's own scans with vertebral-bmd phantom fit-site.",
     ),
     Code.MATERIAL_CONVERTED: Message(
-        "The densities were converted to another reference material by the factor that was asked for.",
-        "Report the factor; the limits of the categories hold for the phantom's own material.",
+        "The densities were converted to another reference material by the factor that was asked for; the category is withheld.",
+        "Report the factor; for a category measure without a conversion, because no factor holds for every scanner.",
     ),
     Code.ONE_LEVEL_ONLY: Message(
-        "Only one vertebra could be measured; the category needs the mean of two and is withheld.",
+        "The value comes from one vertebra only; the category needs the mean of two and is withheld.",
         "Use a scan in which two lumbar vertebrae can be measured.",
     ),
     Code.LEVEL_SUBSTITUTED: Message(
-        "L1 or L2 could not be used and a neighbouring vertebra stands in for it.", "Read the value with the levels that it comes from."
+        "L1 or L2 could not be used and a neighbouring vertebra stands in for it.",
+        "Read the value with the levels that it comes from; what was left out, and why, is listed beside it.",
     ),
     Code.LEVELS_DISAGREE: Message(
         "The vertebrae differ by more than 25 mg/cm³ or by more than 3 SD of the usual ratio.",
         "Look for a fracture, a lesion or degeneration in one of them.",
     ),
     Code.LEVELS_OUTSIDE_RULE: Message(
-        "The 80 and 120 mg/cm³ limits hold for lumbar vertebrae only; the category is withheld.", "Measure L1 and L2."
+        "The limits hold for lumbar vertebrae only, and the value comes from others too; the category is withheld.", "Measure L1 and L2."
+    ),
+    Code.LIMITS_WITHOUT_CATEGORY: Message(
+        "The limits that were chosen give no category for this value.",
+        "Read the value with the population and the source of the limits, or measure with --thresholds acr.",
     ),
     Code.NETWORK_DISAGREES: Message("ROI mean and network differ by more than 20 mg/cm³.", "Check the ROI for cortex, veins or lesions."),
     Code.NETWORK_OTHER_MATERIAL: Message(

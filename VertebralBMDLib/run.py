@@ -60,6 +60,6 @@ def measure_to_folder(
 def _keep_inputs(output: Path, scan: Path, settings: Settings) -> None:
     """Raise ValueError when writing the results would replace a file that the user gave."""
     results = {(output / name).resolve() for name in (*FILES, "scene.mrb")}
-    for given in (scan, settings.bodies, settings.roi):
+    for given in (scan, settings.bodies, settings.rods, settings.roi):
         if given is not None and given.resolve() in results:
             raise ValueError(f"{given.name} lies in the output folder and would be replaced; choose another --output")

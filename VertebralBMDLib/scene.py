@@ -71,7 +71,9 @@ def _acquisition(volume_node) -> Acquisition:
     path = database.fileForInstance(instances[0]) if instances and database else ""
     try:
         return read_acquisition(path) if path else Acquisition()
-    except Refused:
+    except Refused as refusal:
+        if refusal.code != Code.UNREADABLE:
+            raise
         return Acquisition()  # The file has moved since it was imported.
 
 

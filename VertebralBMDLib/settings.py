@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .calibration.request import parsed
 from .quality import Code
 
 _EROSION_MM = (2.0, 20.0)
@@ -40,6 +41,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not _EROSION_MM[0] <= self.erosion_mm <= _EROSION_MM[1]:
             raise ValueError(f"erosion_mm must be within {_EROSION_MM[0]:g}-{_EROSION_MM[1]:g} mm, not {self.erosion_mm}")
+        parsed(self.calibration)
+        if not 0.1 <= self.central_fraction <= 1.0:
+            raise ValueError(f"central_fraction must be within 0.1-1, not {self.central_fraction}")
+        if self.convert is not None and not 0.5 <= self.convert[1] <= 2.0:
+            raise ValueError(f"convert must be a factor within 0.5-2, not {self.convert[1]}")
         if not self.levels:
             raise ValueError("levels must name at least one level")
         if self.level_at is not None and not np.isfinite(self.level_at[1]).all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from .report import words
+from .report import calibration, words
 
 #: Each stage of the pipeline in words, and the part of the whole run that it takes on a CPU, in per cent.
 _STAGES = {
@@ -36,11 +36,16 @@ def patient_summary(document: dict) -> str:
     lines = [f"<b>{category}</b>"]
     if "vbmd_mg_cm3" in patient:
         value = f"{words.number(patient['vbmd_mg_cm3'])} {density_unit(document)}"
-        lines = [f"<b>{value}: {category}</b>", f"{', '.join(patient['levels'])}, mean of the ROIs"]
+        lines = [f"<b>{value}: {category}</b>", f"Mean of {', '.join(patient['levels'])} {words.uncertainty(document)}".rstrip()]
+    if words.left_out(document):
+        lines.append(f"Left out: {words.left_out(document)}")
     if patient["category"] != "withheld":
-        lines.append(f"Limits: {words.limits(document)}")
+        lines.append(f"Limits ({html.escape(patient['thresholds']['title'])}): {words.limits(document)}")
+    if "hu_band" in patient:
+        lines.append(html.escape(patient["hu_band"]))
     if document["calibration"]["source"] != "none":
-        lines.append(f"Calibration: {html.escape(words.calibration(document))}")
+        checks = calibration.passed(document)
+        lines.append(f"Calibration: {html.escape(calibration.summary(document))}" + (f"; {checks}" if checks else ""))
     items = "".join(f"<li>{html.escape(_reason(reason))}</li>" for reason in words.reasons(document))
     return "<br>".join(lines) + (f'<ul style="margin: 6px 0px 6px -24px">{items}</ul>' if items else "")
 

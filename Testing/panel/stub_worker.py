@@ -88,7 +88,15 @@ def document(found):
         for i, level in enumerate(found)
     ]
     thresholds = dict(
-        osteoporosis_below_mg_cm3=80.0, normal_above_mg_cm3=120.0, population="post-menopausal women and elderly men", source="ACR"
+        name="acr",
+        title="ACR",
+        quantity="trabecular_vbmd",
+        osteoporosis_below_mg_cm3=80.0,
+        normal_above_mg_cm3=120.0,
+        population="post-menopausal women and elderly men",
+        source="ACR",
+        confidence="H",
+        use="Category from the trabecular vBMD.",
     )
     patient = dict(
         levels=found, category="low_bone_mass", vbmd_mg_cm3=98.4, vbmd_source="roi", flags=[], refusals=[], thresholds=thresholds

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import SimpleITK as sitk
 
 from VertebralBMDLib import densitometry, diagnosis
 from VertebralBMDLib.anatomy import label_of
-from VertebralBMDLib.calibration.line import NO_CALIBRATION, Rod, RodReading, fit
+from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading
+from VertebralBMDLib.diagnosis import Assessment, MeasuredLevel, load_thresholds
+from VertebralBMDLib.measurement import VertebraMeasurement
 from VertebralBMDLib.network.models import Model
-from VertebralBMDLib.pipeline import Measurement, VertebraMeasurement
+from VertebralBMDLib.pipeline import Measurement
 from VertebralBMDLib.quality import Code
-from VertebralBMDLib.roi.region import trabecular_roi
+from VertebralBMDLib.roi.region import Exclusion, trabecular_roi
 from VertebralBMDLib.scan import Acquisition, Scan
 from VertebralBMDLib.segmentation.vertebrae import Vertebra, Vertebrae
 from VertebralBMDLib.settings import Settings
@@ -22,6 +27,7 @@ NAME = "DOE^JANE"
 SPACING_MM = (1.5, 1.5, 2.5)
 SIZE = (70, 64, 44)
 CENTRES_MM = {"T12": 95.0, "L1": 62.5, "L2": 30.0}
+TISSUES = {"air": -998.0, "fat": -104.0, "muscle": 52.0, "blood": 41.0, "cortical_bone": 1210.0}
 RODS = {"A": (20.0, 0.0), "B": (50.0, 100.0), "C": (80.0, 200.0)}
 
 
@@ -55,7 +61,8 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         volume = float((array == label_of(level)).sum() * np.prod(SPACING_MM) / 1000)
         bodies.append(Vertebra(level, label_of(level), (2.0, 0.0, 300 + centre), 0.9, not cut, volume, cut))
     readings = tuple(RodReading(Rod(id, density), density / 0.8, 5.0, (x - 50, 42.0, 362.5), 7.0) for id, (x, density) in RODS.items())
-    line = fit(readings, "K2HPO4", "qrm-bdc3", 120) if calibrated else NO_CALIBRATION
+    check = Check("R_SQUARED", "pass", 1.0, "at least 0.998", "Rods and line agree.")
+    line = Calibration("phantom", "K2HPO4", 0.8, 0.0, 1.0, 0.0, "qrm-bdc3", readings, (check,)) if calibrated else NO_CALIBRATION
     roi, measured = np.zeros_like(array), []
     for body in bodies[1:]:
         inside = array == body.label
@@ -79,9 +86,63 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         roi_image,
         line,
         tuple(measured),
-        diagnosis.assess({m.vertebra.level: m.density.vbmd_roi_mg_cm3 for m in measured}, flags, ()),
+        assessed(measured, line, flags=flags),
         Settings(calibration=f"phantom:/data/{NAME}.json", allow=frozenset({Code.CONTRAST})),
         "cpu",
         models,
         {"segmentation": 1.5, "roi": 0.25},
     )
+
+
+def assessed(measured, line: Calibration, limits: str = "acr", lost: dict[str, Code] | None = None, **more) -> Assessment:
+    """The patient's value of L1 and L2; ``lost``: levels that must not count."""
+    levels = [
+        MeasuredLevel(level, m.density.roi_mean_hu, m.density.vbmd_roi_mg_cm3, m.density.integral_mg_cm3, (lost or {}).get(level))
+        for level, m in ((m.vertebra.level, m) for m in measured)
+    ]
+    given = dict(carries_category=line.carries_category, uncertainty_mg_cm3=line.uncertainty_mg_cm3) | more
+    return diagnosis.assess(levels, ("L1", "L2"), {"T12": Code.BODY_CUT_OFF}, load_thresholds(limits), **given)
+
+
+def asynchronous(line: Calibration) -> Calibration:
+    """``line`` as a phantom scan of 12 days before gives it, with everything that can be known of it."""
+    readings = tuple(replace(r, mean_hu=r.hu + 0.5, median_hu=r.hu - 0.5, drift_hu=6.5) for r in line.readings)
+    tissues = tuple(TissueReading(name, hu, 9.0, 12.0, (1.0, 2.0, 3.0)) for name, hu in TISSUES.items())
+    checks = (
+        *line.checks,
+        Check("ROD_DRIFT", "warn", 6.5, "at most 5 HU", "The rods change along their length.", "Look for air beside the phantom."),
+        Check("PHANTOM_AGE", "pass", 12.0, "at most 30 days", "The phantom scan is recent."),
+        Check("TABLE_HEIGHT", "warn", None, "within 30 mm", "The header gives no table height.", "Compare the heights by hand."),
+    )
+    return replace(
+        line, source="asynchronous", slope_se=0.0021, intercept_se=0.45, residuals_mg_cm3=(0.25, -0.5, 0.25), uncertainty_mg_cm3=2.4,
+        readings=readings, tissues=tissues, checks=checks,
+    )  # fmt: skip
+
+
+@cache
+def _plain() -> Measurement:
+    return measurement()
+
+
+def full(**more) -> Measurement:
+    """Everything that a run can say: an asynchronous line, findings left out of the ROI of L1, tissues, heights."""
+    case = _plain()
+    line, first = asynchronous(case.calibration), case.measured[0]
+    density = replace(
+        first.density, roi_median_hu=158.5, roi_percentiles_hu=(101.0, 131.0, 188.0, 222.0), whole_roi_volume_cm3=9.5,
+        whole_roi_mean_hu=181.5, vbmd_whole_roi_mg_cm3=145.2, cortical_volume_cm3=7.7,
+    )  # fmt: skip
+    findings = (Exclusion("island", 0.21, 512.0), Exclusion("lytic", 0.63, -12.0))
+    first = replace(first, density=density, height_loss=0.17, exclusions=findings, flags=(Code.ROI_FINDING_EXCLUDED, Code.HEIGHT_LOSS))
+    measured = (first, replace(case.measured[1], height_loss=-0.02))
+    return replace(case, calibration=line, measured=measured, assessment=assessed(measured, line, **more))
+
+
+def excluded_map(case: Measurement) -> sitk.Image:
+    """A ball of 5 mm inside the ROI of L1."""
+    z, y, x = np.meshgrid(*(np.arange(n) * s for n, s in zip(SIZE[::-1], SPACING_MM[::-1])), indexing="ij")
+    ball = np.sqrt((x - 52) ** 2 + (y - 40) ** 2 + (z - CENTRES_MM["L1"] - 2.5) ** 2) <= 5
+    image = sitk.GetImageFromArray(np.where(ball, 20, 0).astype(np.uint8))
+    image.CopyInformation(case.scan.image)
+    return image

@@ -12,13 +12,13 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from report_case import NAME, measurement
+from report_case import NAME, TISSUES, excluded_map, full, measurement
 
 from VertebralBMDLib.quality import Code
 from VertebralBMDLib.report import files
 from VertebralBMDLib.report.document import document, refusal_document
 from VertebralBMDLib.report.html import render
-from VertebralBMDLib.report.table import COLUMNS, text_table, write_csv
+from VertebralBMDLib.report.table import COLUMNS, rows, text_table, write_csv
 from VertebralBMDLib.settings import Settings
 
 
@@ -91,12 +91,27 @@ def test_the_csv_round_trips_with_full_precision(calibrated, tmp_path):
     write_csv(result, tmp_path / "b.csv")
     text = (tmp_path / "a.csv").read_bytes()
     assert text == (tmp_path / "b.csv").read_bytes() and b"\r" not in text and b"nan" not in text.lower()
-    rows = read_csv(tmp_path / "a.csv")
-    assert tuple(rows[0]) == COLUMNS and [row["level"] for row in rows] == ["T12", "L1", "L2"]
-    assert rows[0]["roi_mean_hu"] == "" and rows[0]["complete"] == "no" and rows[0]["flags"] == "BODY_CUT_OFF"
-    assert float(rows[2]["vbmd_roi_mg_cm3"]) == result["vertebrae"][2]["vbmd_roi_mg_cm3"]
-    assert float(rows[1]["patient_vbmd_mg_cm3"]) == result["patient"]["vbmd_mg_cm3"] and rows[1]["material"] == "K2HPO4"
-    assert float(rows[1]["height_middle_mm"]) == 24.0 and rows[1]["calibration_source"] == "phantom"
+    written = read_csv(tmp_path / "a.csv")
+    assert tuple(written[0]) == COLUMNS and [row["level"] for row in written] == ["T12", "L1", "L2"]
+    assert written[0]["roi_mean_hu"] == "" and written[0]["complete"] == "no" and written[0]["flags"] == "BODY_CUT_OFF"
+    assert float(written[2]["vbmd_roi_mg_cm3"]) == result["vertebrae"][2]["vbmd_roi_mg_cm3"]
+    assert float(written[1]["patient_vbmd_mg_cm3"]) == result["patient"]["vbmd_mg_cm3"] and written[1]["material"] == "K2HPO4"
+    assert float(written[1]["height_middle_mm"]) == 24.0 and written[1]["calibration_source"] == "phantom"
+
+
+def test_the_csv_has_what_a_site_regression_is_fitted_from_and_what_was_left_out(tmp_path):
+    write_csv(document(full(lost={"L1": Code.FRACTURE})), tmp_path / "a.csv")
+    _cut, first, second = read_csv(tmp_path / "a.csv")
+    for name, hu in TISSUES.items():
+        assert float(first[f"{name}_hu"]) == float(second[f"{name}_hu"]) == hu
+    assert (first["calibration_source"], first["calibration_method"], first["slope_se"]) == ("asynchronous", "", "0.0021")
+    assert first["calibration_uncertainty_mg_cm3"] == first["patient_uncertainty_mg_cm3"] == "2.4"
+    assert (first["roi_p05_hu"], first["roi_p95_hu"], first["roi_median_hu"]) == ("101.0", "222.0", "158.5")
+    assert (first["whole_roi_volume_cm3"], first["whole_roi_mean_hu"], first["vbmd_whole_roi_mg_cm3"]) == ("9.5", "181.5", "145.2")
+    assert (first["excluded_kinds"], float(first["excluded_volume_cm3"])) == ("island;lytic", pytest.approx(0.84))
+    assert float(first["excluded_mean_hu"]) == pytest.approx((0.21 * 512 - 0.63 * 12) / 0.84)
+    assert second["excluded_kinds"] == second["excluded_volume_cm3"] == "" and second["height_loss"] == "-0.02"
+    assert (first["patient_levels"], first["patient_left_out"], first["thresholds"]) == ("L2", "T12:BODY_CUT_OFF;L1:FRACTURE", "acr")
 
 
 def test_the_csv_of_a_refusal_without_vertebrae_is_its_header(tmp_path):
@@ -115,6 +130,42 @@ def test_the_printed_table_has_units_material_remedies_and_the_research_line(cal
     assert "Refused NOT_CT: The image is not a CT." in refused and "Seen: modality MR" in refused
     elsewhere = refusal_document(Code.LEVEL_NOT_FOUND, "", Settings(levels=("L4",)), calibrated.scan, calibrated.vertebrae)
     assert "Found: T12 (cut off), L1, L2" in text_table(elsewhere)
+
+
+def test_the_printed_table_says_what_was_left_out_and_counts_the_checks_that_passed():
+    text = text_table(document(full(lost={"L2": Code.FRACTURE}))).replace("\n  ", " ")
+    for said in (
+        "Patient (L1): 128.0 mg/cm³ K2HPO4 ± 2.4 (SD of the calibration alone), category withheld",
+        "Left out: T12 (BODY_CUT_OFF), L2 (FRACTURE)",
+        "Flag FRACTURE (L2): The body has lost 20 %",
+        "L1 without bone island 0.21 cm³ (512 HU), lytic lesion 0.63 cm³ (-12 HU); with it 145.2 mg/cm³, 181.5 HU",
+        "Calibration: Asynchronous phantom scan of 12 days before (qrm-bdc3); vBMD = 0.8000 × HU + 0.00 mg/cm³ K2HPO4; SD 2.4 mg/cm³",
+        "2 of 4 checks passed",
+        "warn ROD_DRIFT 6.5 (at most 5 HU): The rods change along their length. Look for air beside the phantom.",
+        "warn TABLE_HEIGHT (within 30 mm)",
+        "Tissues: air -998, fat -104, muscle 52, blood 41, cortical bone 1210 HU",
+    ):
+        assert said in text, said
+    assert "Rods and line agree" not in text and "PHANTOM_AGE" not in text
+    assert len(text_table(document(full())).splitlines()) <= 40 and max(map(len, text_table(document(full())).splitlines())) <= 110
+
+
+def test_limits_are_named_with_population_and_source_and_hu_are_put_into_words(uncalibrated):
+    integral = text_table(document(full(limits="integral"))).replace("\n  ", " ")
+    assert "Integral vBMD 197.6. Limits (integral): osteoporosis below 160, low bone mass 160 to 190, normal above 190" in integral
+    assert "Löffler" in integral
+    proposal = render(document(full(limits="east-asian-women")))
+    assert "osteoporosis below 50 mg/cm³ (proposed: 45 to 50); from there upwards no category" in proposal and "LIMITS_WITHOUT" in proposal
+    for page in (text_table(document(uncalibrated)).replace("\n  ", " "), render(document(uncalibrated))):
+        assert "L1 reads 160.0 HU: between 110 and 160 HU" in page and "not a category" in page
+
+
+def test_a_vertebra_in_reserve_is_only_mentioned(calibrated):
+    result = document(calibrated)
+    result["settings"]["levels"] = result["patient"]["levels"] = ["L1"]
+    text = text_table(result)
+    assert "Also found: T12 (cut off), L2 (in reserve)" in text and "ROI_SMALL" not in text
+    assert [row["roi_mean_hu"] != "" for row in rows(result)] == [False, True, True]
 
 
 def test_the_page_escapes_what_the_header_said_and_loads_nothing():
@@ -138,3 +189,24 @@ def test_the_page_says_category_calibration_and_models_in_words(calibrated, unca
         assert text in page, text
     assert "○ Category withheld" in render(document(uncalibrated))
     assert "✕ Refused" in render(refusal_document(Code.NOT_CT, "modality MR", Settings()))
+
+
+def test_the_page_lists_rods_tissues_findings_and_remedies(tmp_path):
+    case = full(lost={"L2": Code.FRACTURE})
+    result = files.write(case, tmp_path, excluded_map(case))
+    page = render(result)
+    for text in (
+        "± 2.4 (SD of the calibration alone)",
+        "L2 (FRACTURE)",
+        "Asynchronous phantom scan of 12 days before",
+        "standard errors: slope 0.0021 mg/cm³ per HU, intercept 0.45 mg/cm³",
+        "<td>100.00</td><td>125.0 ± 5.0</td><td>125.5</td><td>124.5</td><td>6.5</td><td>−0.5</td>",
+        "not used for the line",
+        "<td>cortical bone</td><td>1210.0 ± 9.0</td><td>12.0</td>",
+        "! warn</span>: The header gives no table height. Compare the heights by hand.",
+        "101 / 131 / 188 / 222",
+        "bone island 0.21 cm³ (512 HU), lytic lesion 0.63 cm³ (−12 HU)",
+        "17 %",
+        "left out</small>",
+    ):
+        assert text in page, text

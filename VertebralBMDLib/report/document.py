@@ -10,9 +10,8 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ..diagnosis import ACR
 from ..quality import MESSAGES, Code
-from .parts import calibration_entry, known, once, scan_entry, settings_entry, software_entry, vertebra_entry
+from .parts import calibration_entry, known, once, patient_entry, scan_entry, settings_entry, software_entry, vertebra_entry
 
 if TYPE_CHECKING:
     from ..pipeline import Measurement
@@ -32,27 +31,13 @@ _DETAIL_WITHOUT_NAMES = frozenset({
 
 def document(measurement: Measurement) -> dict:
     """The document of a run that measured. Raises ValueError when a number in it is not finite."""
-    assessment = measurement.assessment
-    patient = dict(
-        levels=assessment.levels,
-        **known(vbmd_mg_cm3=assessment.vbmd_mg_cm3, vbmd_source=None if assessment.vbmd_mg_cm3 is None else "roi"),
-        category=assessment.category,
-        thresholds=dict(
-            osteoporosis_below_mg_cm3=ACR.osteoporosis_below,
-            normal_above_mg_cm3=ACR.normal_above,
-            population=ACR.population,
-            source=ACR.source,
-        ),
-        flags=once(assessment.flags),
-        refusals=once(assessment.refusals),
-    )
     measured = {item.vertebra.label: item for item in measurement.measured}
     return _completed(
         software=software_entry(measurement.vertebrae.engine, measurement.models, measurement.device),
         scan=scan_entry(measurement.scan),
         calibration=calibration_entry(measurement.calibration),
         vertebrae=[vertebra_entry(body, measured.get(body.label)) for body in measurement.vertebrae.bodies],
-        patient=patient,
+        patient=patient_entry(measurement.assessment),
         settings=settings_entry(measurement.settings),
         timings_s=measurement.seconds,
     )
@@ -82,9 +67,10 @@ def refusal_document(code: Code, detail: str, settings: Settings, scan: Scan | N
 
 
 def codes(document: dict) -> set[str]:
-    """Every flag, refusal and allowed refusal in a document."""
+    """Every flag, refusal, reason to leave a level out and allowed refusal in a document."""
     patient = document["patient"]
     found = {*patient["flags"], *patient["refusals"], *document["settings"]["allow"]}
+    found.update(entry["code"] for entry in patient.get("left_out", []))
     return found.union(*(vertebra["flags"] for vertebra in document["vertebrae"]))
 
 

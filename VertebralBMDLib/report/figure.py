@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import drawing, words
+from . import calibration, drawing, words
 from .planes import Box, Plane, Volume
 
 _DPI = 150
 
-#: Inches: lowest and greatest height of a column of pictures, gap between them, title above each, width of the text, of both
-#: long planes together, of one axial slice.
-_LOW, _HIGH, _GAP, _TITLE, _TEXT, _LONG, _AXIAL = 4.4, 6.9, 0.12, 0.2, 3.6, 7.0, 3.2
+#: Inches: lowest and greatest height of a column of pictures, gap between them, title above each, legend below all, width of
+#: the text, of both long planes together, of one axial slice.
+_LOW, _HIGH, _GAP, _TITLE, _LEGEND, _TEXT, _LONG, _AXIAL = 4.4, 6.9, 0.12, 0.2, 0.26, 3.6, 7.0, 3.2
 
 #: Millimetres shown around the centres of the bodies: to the sides, to the front, to the back, above and below, and in axial slices.
 _SIDE, _FRONT, _BACK, _ABOVE, _AROUND = 62.0, 60.0, 72.0, 38.0, 52.0
@@ -40,11 +40,18 @@ class _Panel:
         return self.left + self.width
 
 
-def write_overview(document: dict, image: sitk.Image, label_map: sitk.Image, path: str | Path, roi: sitk.Image | None = None) -> bytes:
+def write_overview(
+    document: dict,
+    image: sitk.Image,
+    label_map: sitk.Image,
+    path: str | Path,
+    roi: sitk.Image | None = None,
+    excluded: sitk.Image | None = None,
+) -> bytes:
     """Write the overview of ``document`` as PNG, and return it without its text as PNG, for a page that has the text already.
 
-    ``image``: the scan in HU, any orientation; ``label_map`` and ``roi``: VerSe labels on its grid. Shows no patient
-    identifier. Raises ValueError when the document has no vertebra.
+    ``image``: the scan in HU, any orientation; ``label_map``, ``roi`` and ``excluded`` (what was left out of the ROI): VerSe
+    labels on its grid. Shows no patient identifier. Raises ValueError when the document has no vertebra.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,7 +59,7 @@ def write_overview(document: dict, image: sitk.Image, label_map: sitk.Image, pat
 
     if not document["vertebrae"]:
         raise ValueError("There is no vertebra to draw.")
-    volume = Volume(image, label_map, roi)
+    volume = Volume(image, label_map, roi, excluded)
     panels, height = _panels(document, volume)
     pictures = max(panel.right for panel in panels) + _GAP
     width = pictures + _TEXT + 2 * _GAP
@@ -64,7 +71,8 @@ def write_overview(document: dict, image: sitk.Image, label_map: sitk.Image, pat
         if panel.kind == "long":
             drawing.name_levels(axes, panel.plane, document)
         if panel.kind == "rods":
-            drawing.circle_rods(axes, [(volume.position_mm(rod["centre_lps_mm"]), rod) for rod in document["calibration"]["rods"]])
+            drawing.circle_rods(axes, [(volume.position_mm(rod["centre_lps_mm"]), rod) for rod in calibration.rods_in_scan(document)])
+    drawing.draw_legend(figure, document, volume, _GAP / width, (_GAP + _LEGEND / 2) / height)
     drawing.write_result(figure, document, (pictures + _GAP) / width)
     canvas.draw()
     drawn = np.asarray(canvas.buffer_rgba())
@@ -82,7 +90,7 @@ def _panels(document: dict, volume: Volume) -> tuple[list[_Panel], float]:
     long_width, long_height = sum(plane.size_mm[0] for plane, title in long_planes), long_planes[0][0].size_mm[1]
     scale = min(_LONG / long_width, (_HIGH - _TITLE) / long_height)
     column_height = max(_LOW, scale * long_height + _TITLE)
-    top = _GAP + column_height
+    top = _GAP + _LEGEND + column_height
     panels = []
     for plane, title in long_planes:
         panels.append(_placed("long", plane, title, panels[-1].right + _GAP if panels else _GAP, top, scale))
@@ -95,7 +103,7 @@ def _panels(document: dict, volume: Volume) -> tuple[list[_Panel], float]:
         column, row = divmod(index, rows)
         cell_top = top - row * (side + _TITLE + _GAP)
         panels.append(_placed(kind, plane, title, left + column * (side + _GAP), cell_top, side / max(plane.size_mm)))
-    return panels, column_height + 2 * _GAP
+    return panels, top + _GAP
 
 
 def _placed(kind: str, plane: Plane, title: str, left: float, top: float, inches_per_mm: float) -> _Panel:
@@ -111,7 +119,7 @@ def _axial_planes(document: dict, volume: Volume) -> list[tuple[str, Plane, str]
         height = volume.roi_height_mm(vertebra["label"])
         plane = volume.axial(centre[2] if height is None else height, Box(centre - _AROUND, centre + _AROUND))
         slices.append(("axial", plane, _axial_title(vertebra)))
-    rods = document["calibration"].get("rods", [])
+    rods = calibration.rods_in_scan(document)
     if rods:
         height = float(np.median([volume.position_mm(rod["centre_lps_mm"])[2] for rod in rods]))
         slices.append(("rods", volume.axial(height), "Calibration rods"))

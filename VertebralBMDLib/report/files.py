@@ -33,7 +33,7 @@ def write(measurement: Measurement, folder: str | Path) -> dict:
 
     overview.png needs matplotlib and report.html needs jinja2; without them the other files are written.
     """
-    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, measurement.roi)
+    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, measurement.roi, measurement.excluded)
 
 
 def write_refusal(
@@ -43,10 +43,17 @@ def write_refusal(
 
     The label map and the picture are written when ``scan`` and ``vertebrae`` are known.
     """
-    return _write(refusal_document(code, detail, settings, scan, vertebrae), Path(folder), scan, vertebrae, None)
+    return _write(refusal_document(code, detail, settings, scan, vertebrae), Path(folder), scan, vertebrae)
 
 
-def _write(result: dict, folder: Path, scan: Scan | None, vertebrae: Vertebrae | None, roi: sitk.Image | None) -> dict:
+def _write(
+    result: dict,
+    folder: Path,
+    scan: Scan | None,
+    vertebrae: Vertebrae | None,
+    roi: sitk.Image | None = None,
+    excluded: sitk.Image | None = None,
+) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
@@ -56,7 +63,9 @@ def _write(result: dict, folder: Path, scan: Scan | None, vertebrae: Vertebrae |
         if roi is not None:
             _whole(folder / "roi.nii.gz", lambda path: _write_labels(roi, path))
         if _installed("matplotlib", "overview.png"):
-            picture = _whole(folder / "overview.png", lambda path: write_overview(result, scan.image, vertebrae.label_map, path, roi))
+            picture = _whole(
+                folder / "overview.png", lambda path: write_overview(result, scan.image, vertebrae.label_map, path, roi, excluded)
+            )
     if _installed("jinja2", "report.html"):
         _whole(folder / "report.html", lambda path: _write_text(render(result, picture), path))
     _whole(folder / "measurements.csv", lambda path: write_csv(result, path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from . import words
+from . import calibration, words
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -17,10 +17,11 @@ def render(document: dict, picture: bytes | None = None) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = words.number
+    environment.filters |= dict(number=words.number, percent=words.percent)
     return environment.get_template("report.html.j2").render(
         document=document,
         words=words,
+        calibration=calibration,
         unit=words.unit(document),
         measured=words.measured(document),
         reported=words.reported(document),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
 from .. import __version__
+from ..calibration.catalogue import phantom_names
 from ..quality import Code
-from ..roi.region import CENTRAL_FRACTION
 
 if TYPE_CHECKING:
-    from ..calibration.line import Calibration
+    from ..calibration.line import Calibration, RodReading
+    from ..diagnosis import Assessment
+    from ..measurement import VertebraMeasurement
     from ..network.models import Model
-    from ..pipeline import VertebraMeasurement
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebra
     from ..settings import Settings
+
+_CALIBRATION_KINDS = ("auto", "phantom", "async", "tissue", "none")
 
 
 def known(**values) -> dict:
@@ -61,30 +63,76 @@ def scan_entry(scan: Scan) -> dict:
 
 
 def calibration_entry(calibration: Calibration) -> dict:
-    rods = [
-        dict(
-            id=reading.rod.id,
-            density_mg_cm3=reading.rod.density_mg_cm3,
-            **known(water_mg_cm3=reading.rod.water_mg_cm3),
-            hu=reading.hu,
-            sd_hu=reading.sd_hu,
-            centre_lps_mm=reading.centre_lps_mm,
-            radius_mm=reading.radius_mm,
-        )
-        for reading in calibration.readings
+    residuals = calibration.residuals_mg_cm3 or (None,) * len(calibration.readings)
+    rods = [_rod(reading, residual) for reading, residual in zip(calibration.readings, residuals, strict=True)]
+    tissues = [
+        dict(name=t.name, hu=t.hu, sd_hu=t.sd_hu, volume_cm3=t.volume_cm3, centre_lps_mm=t.centre_lps_mm) for t in calibration.tissues
     ]
     return dict(
         source=calibration.source,
         material=calibration.material,
         **known(
+            method=calibration.method,
             phantom=calibration.phantom,
             slope_mg_cm3_per_hu=calibration.slope_mg_cm3_per_hu,
+            slope_se=calibration.slope_se,
             intercept_mg_cm3=calibration.intercept_mg_cm3,
+            intercept_se=calibration.intercept_se,
             r_squared=calibration.r_squared,
             rmse_mg_cm3=calibration.rmse_mg_cm3,
+            uncertainty_mg_cm3=calibration.uncertainty_mg_cm3,
             rods=rods or None,
+            tissues=tissues or None,
         ),
-        checks=[dict(code=c.code, status=c.status, value=c.value, limit=c.limit, message=c.message) for c in calibration.checks],
+        checks=[
+            dict(code=c.code, status=c.status, **known(value=c.value), limit=c.limit, message=c.message, **known(remedy=c.remedy or None))
+            for c in calibration.checks
+        ],
+    )
+
+
+def _rod(reading: RodReading, residual_mg_cm3: float | None) -> dict:
+    return dict(
+        id=reading.rod.id,
+        density_mg_cm3=reading.rod.density_mg_cm3,
+        **known(water_mg_cm3=reading.rod.water_mg_cm3),
+        hu=reading.hu,
+        sd_hu=reading.sd_hu,
+        **known(mean_hu=reading.mean_hu, median_hu=reading.median_hu, drift_hu=reading.drift_hu, residual_mg_cm3=residual_mg_cm3),
+        centre_lps_mm=reading.centre_lps_mm,
+        radius_mm=reading.radius_mm,
+    )
+
+
+def patient_entry(assessment: Assessment) -> dict:
+    limits = assessment.thresholds
+    return dict(
+        levels=assessment.levels,
+        **known(
+            vbmd_mg_cm3=assessment.vbmd_mg_cm3,
+            vbmd_source=None if assessment.vbmd_mg_cm3 is None else "roi",
+            uncertainty_mg_cm3=assessment.uncertainty_mg_cm3,
+            integral_mg_cm3=assessment.integral_mg_cm3,
+        ),
+        category=assessment.category,
+        thresholds=dict(
+            name=limits.name,
+            title=limits.title,
+            quantity=limits.quantity,
+            **known(
+                osteoporosis_below_mg_cm3=limits.osteoporosis_below,
+                normal_above_mg_cm3=limits.normal_above,
+                proposed_range_mg_cm3=limits.proposed_range,
+            ),
+            population=limits.population,
+            source=limits.source,
+            confidence=limits.confidence,
+            use=limits.use,
+        ),
+        left_out=[dict(level=level, code=code) for level, code in assessment.left_out],
+        **known(hu_band=assessment.hu_band),
+        flags=once(assessment.flags),
+        refusals=once(assessment.refusals),
     )
 
 
@@ -104,33 +152,50 @@ def vertebra_entry(body: Vertebra, measured: VertebraMeasurement | None = None) 
 
 def _densities(measured: VertebraMeasurement) -> dict:
     density, heights = measured.density, measured.heights
+    percentiles = density.roi_percentiles_hu
     return known(
         roi_volume_cm3=density.roi_volume_cm3,
         roi_mean_hu=density.roi_mean_hu,
         roi_sd_hu=density.roi_sd_hu,
+        roi_texture_sd_hu=density.roi_texture_sd_hu,
+        roi_median_hu=density.roi_median_hu,
+        roi_percentiles_hu=None if percentiles is None else dict(zip(("p05", "p25", "p75", "p95"), percentiles, strict=True)),
+        whole_roi_volume_cm3=density.whole_roi_volume_cm3,
+        whole_roi_mean_hu=density.whole_roi_mean_hu,
         vbmd_roi_mg_cm3=density.vbmd_roi_mg_cm3,
+        vbmd_whole_roi_mg_cm3=density.vbmd_whole_roi_mg_cm3,
+        excluded=[dict(kind=e.kind, volume_cm3=e.volume_cm3, mean_hu=e.mean_hu) for e in measured.exclusions],
         vbmd_network_mg_cm3=measured.vbmd_network_mg_cm3,
         low_bone_mass_probability=measured.low_bone_mass_probability,
         cortical_mg_cm3=density.cortical_mg_cm3,
+        cortical_volume_cm3=density.cortical_volume_cm3,
         integral_mg_cm3=density.integral_mg_cm3,
         bmc_mg=density.bmc_mg,
         heights_mm=dict(anterior=heights.anterior, middle=heights.middle, posterior=heights.posterior),
+        height_loss=measured.height_loss,
     )
 
 
 def settings_entry(settings: Settings) -> dict:
     """What was asked, so that the run can be repeated; of the user's own files only that they were used."""
-    level_at = None
+    level_at = convert = None
     if settings.level_at:
         level, point = settings.level_at
         level_at = dict(level=level, point_lps_mm=point)
+    if settings.convert:
+        material, factor = settings.convert
+        convert = dict(material=material, factor=factor)
     return dict(
         levels=settings.levels,
         engine=settings.engine,
         calibration=_calibration_asked(settings.calibration),
+        own_rods=settings.rods is not None,
+        **known(convert=convert),
+        region=settings.region,
         erosion_mm=settings.erosion_mm,
         erosion_shape=settings.erosion_shape,
-        central_fraction=CENTRAL_FRACTION,
+        central_fraction=settings.central_fraction,
+        thresholds=settings.thresholds,
         device=settings.device,
         allow=sorted(Code(code).value for code in settings.allow),
         own_bodies=settings.bodies is not None,
@@ -140,6 +205,13 @@ def settings_entry(settings: Settings) -> dict:
 
 
 def _calibration_asked(asked: str) -> str:
-    """``--calibration`` without the path it may hold: "async:FILE" -> "async", a catalogue name stays."""
-    kind, colon, name = asked.partition(":")
-    return asked if kind == "phantom" and re.fullmatch(r"[a-z0-9-]+", name) else kind
+    """``--calibration`` without the paths it may hold: "phantom:qrm-bdc3,async:FILE" -> "phantom:qrm-bdc3,async".
+
+    A path may itself hold a comma, so that nothing but known kinds and names of the catalogue is let through.
+    """
+    catalogue, kept = phantom_names(), []
+    for part in asked.split(","):
+        kind, _colon, name = part.partition(":")
+        if kind in _CALIBRATION_KINDS:
+            kept.append(part if kind == "phantom" and name in catalogue else kind)
+    return ",".join(dict.fromkeys(kept))

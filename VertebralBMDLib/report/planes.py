@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 @dataclass(frozen=True)
 class Plane:
-    """One picture. ``hu``, ``labels``, ``roi``: 2D arrays on the same pixels; ``left`` and ``right``: the letters of its sides.
+    """One picture. ``hu``, ``labels``, ``roi``, ``excluded``: 2D arrays on the same pixels; ``left`` and ``right``: letters of its sides.
 
     ``extent_mm``: left, right, bottom and top edge; in sagittal and coronal planes row 0 is caudal, in axial ones anterior.
     """
@@ -18,6 +18,7 @@ class Plane:
     hu: np.ndarray
     labels: np.ndarray
     roi: np.ndarray
+    excluded: np.ndarray
     extent_mm: tuple[float, float, float, float]
     left: str
     right: str
@@ -48,19 +49,24 @@ class Box:
 class Volume:
     """A scan with its label maps, reoriented to LPS for drawing; lengths in mm from the centre of the first voxel."""
 
-    def __init__(self, image: sitk.Image, label_map: sitk.Image, roi: sitk.Image | None):
+    def __init__(self, image: sitk.Image, label_map: sitk.Image, roi: sitk.Image | None, excluded: sitk.Image | None = None):
         self._image = sitk.DICOMOrient(image, "LPS")
         self.spacing = np.array(self._image.GetSpacing())
         self.hu = sitk.GetArrayViewFromImage(self._image)
-        self.labels = sitk.GetArrayFromImage(sitk.DICOMOrient(label_map, "LPS"))
-        self.roi = np.zeros_like(self.labels) if roi is None else sitk.GetArrayFromImage(sitk.DICOMOrient(roi, "LPS"))
+        self.labels, self.roi, self.excluded = (self._oriented(part) for part in (label_map, roi, excluded))
+
+    def _oriented(self, labels: sitk.Image | None) -> np.ndarray:
+        return np.zeros(self.hu.shape, np.uint8) if labels is None else sitk.GetArrayFromImage(sitk.DICOMOrient(labels, "LPS"))
 
     def position_mm(self, point_lps_mm) -> np.ndarray:
         """(x, y, z) of a physical point along the volume's own axes."""
         return np.array(self._image.TransformPhysicalPointToContinuousIndex([float(c) for c in point_lps_mm])) * self.spacing
 
     def roi_height_mm(self, label: int) -> float | None:
-        """z of the middle slice of one level's ROI, or None without one."""
+        """z of the slice of one level's ROI with most of what it leaves out, else of its middle slice; None without a ROI."""
+        areas = (self.excluded == label).sum(axis=(1, 2))
+        if areas.any():
+            return float(areas.argmax() * self.spacing[2])
         slices = np.flatnonzero((self.roi == label).any(axis=(1, 2)))
         return float(np.median(slices) * self.spacing[2]) if len(slices) else None
 
@@ -78,7 +84,7 @@ class Volume:
         (i0, i1), (j0, j1) = (self._range(axis, box) for axis in (0, 1))
         cut = (k, slice(j0, j1), slice(i0, i1))
         extent = (*self._edges(0, i0, i1), *self._edges(1, j0, j1)[::-1])
-        return Plane(self.hu[cut], self.labels[cut], self.roi[cut], extent, "R", "L")
+        return self._cut(cut, extent, "R", "L")
 
     def _along(self, line_mm: np.ndarray, box: Box, across: int, within: int, sides: tuple[str, str]) -> Plane:
         """For every slice, the row or column at the line's position on axis ``across`` (0 = x, 1 = y)."""
@@ -90,7 +96,10 @@ class Volume:
         cut, along = index[:, None], np.arange(a0, a1)[None, :]
         pick = (slices[:, None], along, cut) if across == 0 else (slices[:, None], cut, along)
         extent = (*self._edges(within, a0, a1), *self._edges(2, k0, k1))
-        return Plane(self.hu[pick], self.labels[pick], self.roi[pick], extent, *sides)
+        return self._cut(pick, extent, *sides)
+
+    def _cut(self, place: tuple, extent: tuple[float, float, float, float], left: str, right: str) -> Plane:
+        return Plane(self.hu[place], self.labels[place], self.roi[place], self.excluded[place], extent, left, right)
 
     def _range(self, axis: int, box: Box | None) -> tuple[int, int]:
         size = self.hu.shape[2 - axis]

@@ -1,4 +1,4 @@
-"""What every reader's page says in the same words: categories, units, the calibration line, the reasons to doubt."""
+"""What every reader's page says in the same words: categories, units, limits, what counts, the reasons to doubt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CATEGORIES = {
 #: A shape for each category, so that it never rests on colour alone.
 SYMBOLS = {"osteoporosis": "▼", "low_bone_mass": "◆", "normal": "●", "withheld": "○"}
 
-SOURCES = {"phantom": "Phantom in the scan", "asynchronous": "Asynchronous phantom scan", "tissue": "Patient's own tissues", "none": "None"}
+KINDS = {"island": "bone island", "blastic": "blastic lesion", "lytic": "lytic lesion", "vacuum": "vacuum", "sclerosis": "sclerosis"}
 
 _MATERIALS = {"K2HPO4": "K₂HPO₄", "CaHA": "CaHA"}
 
@@ -31,71 +31,97 @@ class Reason:
     message: str
 
 
+def material(name: str | None) -> str:
+    """K2HPO4 with its subscripts; "" for None."""
+    return _MATERIALS.get(name, "")
+
+
 def unit(document: dict) -> str:
     """mg/cm³ with the reference material, for example "mg/cm³ K₂HPO₄"."""
-    return " ".join(filter(None, ("mg/cm³", _MATERIALS.get(document["calibration"]["material"]))))
+    return f"mg/cm³ {material(document['calibration']['material'])}".rstrip()
 
 
 def number(value: float | None, digits: int = 1) -> str:
     """``value`` with ``digits`` decimals and a true minus sign; a dash for None."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", "−")
 
 
-def measured(document: dict) -> list[dict]:
-    """The vertebrae that were measured, from cranial to caudal."""
-    return [vertebra for vertebra in document["vertebrae"] if "roi_mean_hu" in vertebra]
+def percent(fraction: float | None) -> str:
+    """A fraction in per cent; a dash for None."""
+    return "–" if fraction is None else f"{number(100 * fraction, 0)} %"
 
 
 def reported(document: dict) -> list[dict]:
-    """The vertebrae a reader asked for or got: measured ones, and requested ones that were found."""
-    asked = document["settings"]["levels"]
-    return [vertebra for vertebra in document["vertebrae"] if "roi_mean_hu" in vertebra or vertebra["level"] in asked]
+    """The vertebrae a reader asked for or whose value counts, from cranial to caudal; not those measured in reserve."""
+    shown = {*document["settings"]["levels"], *document["patient"]["levels"]}
+    shown.update(entry["level"] for entry in document["patient"].get("left_out", []))
+    return [vertebra for vertebra in document["vertebrae"] if vertebra["level"] in shown]
+
+
+def measured(document: dict) -> list[dict]:
+    """The reported vertebrae that were measured."""
+    return [vertebra for vertebra in reported(document) if "roi_mean_hu" in vertebra]
 
 
 def others(document: dict) -> str:
-    """The bodies that were found besides the reported ones: "T11, T12 (cut off), L3"."""
-    shown = reported(document)
-    return ", ".join(v["level"] + ("" if v["complete"] else " (cut off)") for v in document["vertebrae"] if v not in shown)
+    """The bodies that were found besides the reported ones: "T11, T12 (cut off), L3 (in reserve)"."""
+    shown, listed = reported(document), []
+    for vertebra in document["vertebrae"]:
+        note = " (in reserve)" if "roi_mean_hu" in vertebra else "" if vertebra["complete"] else " (cut off)"
+        listed += [] if vertebra in shown else [vertebra["level"] + note]
+    return ", ".join(listed)
 
 
-def equation(document: dict) -> str:
-    """The calibration line with its numbers, or "" without one."""
-    line = document["calibration"]
-    if "slope_mg_cm3_per_hu" not in line:
-        return ""
-    sign = "−" if line["intercept_mg_cm3"] < 0 else "+"
-    return f"vBMD = {line['slope_mg_cm3_per_hu']:.4f} × HU {sign} {abs(line['intercept_mg_cm3']):.2f} {unit(document)}"
+def uncertainty(document: dict) -> str:
+    """What the calibration adds to the patient's value: "± 1.2 (SD of the calibration alone)", or ""."""
+    value = document["patient"].get("uncertainty_mg_cm3")
+    return "" if value is None else f"± {number(value)} (SD of the calibration alone)"
 
 
-def calibration(document: dict) -> str:
-    """One line: source, phantom, equation and quality of the fit."""
-    line = document["calibration"]
-    if line["source"] == "none":
-        return "None, HU only"
-    quality = [f"R² {line['r_squared']:.4f}"] if "r_squared" in line else []
-    quality += [f"RMSE {line['rmse_mg_cm3']:.1f} mg/cm³"] if "rmse_mg_cm3" in line else []
-    source = SOURCES[line["source"]] + (f" ({line['phantom']})" if "phantom" in line else "")
-    unusable = ["not used, because a check failed"] if any(check["status"] == "fail" for check in line["checks"]) else []
-    return "; ".join(filter(None, (source, equation(document), *quality, *unusable)))
+def counts(document: dict, vertebra: dict) -> bool:
+    """False for a vertebra that was left out of the patient's value."""
+    return vertebra["level"] not in {entry["level"] for entry in document["patient"].get("left_out", [])}
+
+
+def left_out(document: dict) -> str:
+    """The levels that do not count for the value, with the codes of the reasons: "L1 (FRACTURE), L2 (BODY_CUT_OFF)"."""
+    return ", ".join(f"{entry['level']} ({entry['code']})" for entry in document["patient"].get("left_out", []))
+
+
+def excluded(vertebra: dict) -> str:
+    """The findings that were left out of its ROI: "bone island 0.21 cm³ (512 HU), vacuum 0.10 cm³ (−310 HU)", or ""."""
+    findings = vertebra.get("excluded", [])
+    return ", ".join(f"{KINDS[each['kind']]} {number(each['volume_cm3'], 2)} cm³ ({number(each['mean_hu'], 0)} HU)" for each in findings)
 
 
 def limits(document: dict) -> str:
     """The limits of the categories in words, or "" in a refused run."""
-    if "thresholds" not in document["patient"]:
+    thresholds = document["patient"].get("thresholds")
+    if thresholds is None:
         return ""
-    thresholds = document["patient"]["thresholds"]
-    low, high = thresholds["osteoporosis_below_mg_cm3"], thresholds["normal_above_mg_cm3"]
-    return f"osteoporosis below {low:g}, low bone mass {low:g} to {high:g}, normal above {high:g} mg/cm³"
+    low, high = thresholds.get("osteoporosis_below_mg_cm3"), thresholds.get("normal_above_mg_cm3")
+    if low is None:
+        return "HU of L1 in words only, no category"
+    of = " of integral vBMD" if thresholds["quantity"] == "integral_vbmd" else ""
+    if high is not None:
+        return f"osteoporosis below {low:g}, low bone mass {low:g} to {high:g}, normal above {high:g} mg/cm³{of}"
+    span = thresholds.get("proposed_range_mg_cm3")
+    proposed = f" (proposed: {span[0]:g} to {span[1]:g})" if span else ""
+    return f"osteoporosis below {low:g} mg/cm³{of}{proposed}; from there upwards no category, because the source gives no limit"
 
 
 def reasons(document: dict) -> list[Reason]:
-    """Refusals first, then the patient's flags, then those of the reported vertebrae with their levels."""
+    """Refusals first, then the patient's flags, then what holds for single reported vertebrae, each with its levels."""
     patient, messages = document["patient"], document["messages"]
-    found = [Reason(code, True, (), messages[code]) for code in patient["refusals"]]
-    found += [Reason(code, False, (), messages[code]) for code in patient["flags"] if code not in patient["refusals"]]
     levels: dict[str, list[str]] = {}
     for vertebra in reported(document):
         for code in vertebra["flags"]:
             levels.setdefault(code, []).append(vertebra["level"])
-    said = {reason.code for reason in found}
-    return found + [Reason(code, False, tuple(where), messages[code]) for code, where in levels.items() if code not in said]
+    for entry in patient.get("left_out", []):
+        where = levels.setdefault(entry["code"], [])
+        where += [] if entry["level"] in where else [entry["level"]]
+    found = dict.fromkeys((*patient["refusals"], *patient["flags"], *levels))
+    return [Reason(code, code in patient["refusals"], tuple(levels.get(code, ())), messages[code]) for code in found]

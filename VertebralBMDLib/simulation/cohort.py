@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from VertebralBMDLib.calibration.catalogue import load_phantom
-from VertebralBMDLib.diagnosis import category
+from VertebralBMDLib.diagnosis import load_thresholds
 from VertebralBMDLib.simulation.contrast import Contrast
 from VertebralBMDLib.simulation.couch import draw_couch
 from VertebralBMDLib.simulation.findings import draw_findings
@@ -69,7 +69,8 @@ def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper
     ages = stats.truncnorm.rvs(low, high, _AGE_MEAN, _AGE_SD, cases, random_state=rng)
     means = np.array([_METASTATIC_SHARE * expected_vbmd(sex, age) for sex, age in zip(sexes, ages)])
     densities = np.maximum(rng.normal(means, VBMD_SD), _LOWEST_VBMD)
-    splits, folds = _split(rng, [(sex, category(vbmd)) for sex, vbmd in zip(sexes, densities)])
+    acr = load_thresholds("acr")
+    splits, folds = _split(rng, [(sex, acr.band(vbmd).label) for sex, vbmd in zip(sexes, densities)])
     drawn = []
     for i in range(cases):
         person = dict(seed=int(rng.integers(2**31)), sex=str(sexes[i]), age=round(float(ages[i]), 1), vbmd=float(densities[i]))

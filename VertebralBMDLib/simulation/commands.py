@@ -9,13 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+#: The first is meant when none is given: `simulate --output DIR` is `simulate patient --output DIR`.
 KINDS = ("patient", "phantom", "cohort")
-
-
-def with_kind(arguments: list[str]) -> list[str]:
-    """`simulate --output DIR` is `simulate patient --output DIR`."""
-    plain = arguments[:1] == ["simulate"] and not {*KINDS, "-h", "--help"} & set(arguments[1:2])
-    return [*arguments[:1], "patient", *arguments[1:]] if plain else arguments
 
 
 def add_simulate(commands) -> None:

@@ -1,0 +1,87 @@
+"""The calibration in words: its tier, its line, its uncertainty, its checks, and whether it was converted."""
+
+from __future__ import annotations
+
+from .words import material, number, unit
+
+TISSUES = {"air": "air", "fat": "fat", "muscle": "muscle", "blood": "blood", "cortical_bone": "cortical bone"}
+
+_TIERS = {"phantom": "Phantom in the scan", "asynchronous": "Asynchronous phantom scan", "none": "None"}
+_TISSUE_TIERS = {"site": "Site regression on the patient's own tissues", "physics": "Patient's own tissues (physics, research only)"}
+
+
+def tier(document: dict) -> str:
+    """Where the line comes from: "Asynchronous phantom scan of 12 days before"."""
+    line = document["calibration"]
+    if line["source"] == "tissue":
+        return _TISSUE_TIERS.get(line.get("method"), "Patient's own tissues")
+    days = next((check.get("value") for check in line["checks"] if check["code"] == "PHANTOM_AGE"), None)
+    if line["source"] != "asynchronous" or days is None:
+        return _TIERS[line["source"]]
+    apart = f"{number(abs(days), 0)} day{'' if round(abs(days)) == 1 else 's'} {'before' if days >= 0 else 'after'}"
+    return f"{_TIERS['asynchronous']} of {apart if round(days) else 'the same day'}"
+
+
+def rods_in_scan(document: dict) -> list[dict]:
+    """The rods that lie in the patient's scan; those of another scan have their places there."""
+    line = document["calibration"]
+    return line.get("rods", []) if line["source"] == "phantom" else []
+
+
+def equation(document: dict) -> str:
+    """The line with its numbers, or "" without one."""
+    line = document["calibration"]
+    if "slope_mg_cm3_per_hu" not in line:
+        return ""
+    sign = "−" if line["intercept_mg_cm3"] < 0 else "+"
+    return f"vBMD = {line['slope_mg_cm3_per_hu']:.4f} × HU {sign} {abs(line['intercept_mg_cm3']):.2f} {unit(document)}"
+
+
+def quality(document: dict) -> list[str]:
+    """What is known of the line: its uncertainty, R², RMSE."""
+    return _known(document, uncertainty_mg_cm3="SD {:.1f} mg/cm³ at 100 mg/cm³", r_squared="R² {:.4f}", rmse_mg_cm3="RMSE {:.1f} mg/cm³")
+
+
+def standard_errors(document: dict) -> str:
+    """Those of slope and intercept, or ""."""
+    return ", ".join(_known(document, slope_se="slope {:.4f} mg/cm³ per HU", intercept_se="intercept {:.2f} mg/cm³"))
+
+
+def _known(document: dict, **texts: str) -> list[str]:
+    line = document["calibration"]
+    return [text.format(line[key]) for key, text in texts.items() if key in line]
+
+
+def conversion(document: dict) -> str:
+    """The conversion that the user asked for, or ""."""
+    asked = document["settings"].get("convert")
+    if not asked or "MATERIAL_CONVERTED" not in document["patient"]["flags"]:
+        return ""
+    return f"converted to {material(asked['material'])} by the factor {asked['factor']:g}"
+
+
+def doubtful(document: dict) -> list[dict]:
+    """The checks that did not pass."""
+    return [check for check in document["calibration"]["checks"] if check["status"] != "pass"]
+
+
+def passed(document: dict) -> str:
+    """How many checks passed, or "" without checks."""
+    checks = document["calibration"]["checks"]
+    return f"{len(checks) - len(doubtful(document))} of {len(checks)} checks passed" if checks else ""
+
+
+def summary(document: dict) -> str:
+    """One line: tier, phantom, equation, conversion and quality of the fit."""
+    line = document["calibration"]
+    if line["source"] == "none":
+        return "None, HU only"
+    source = tier(document) + (f" ({line['phantom']})" if "phantom" in line else "")
+    unusable = ["not used, because a check failed"] if any(check["status"] == "fail" for check in line["checks"]) else []
+    return "; ".join(filter(None, (source, equation(document), conversion(document), *quality(document), *unusable)))
+
+
+def tissues(document: dict) -> str:
+    """The patient's own tissues in one line, "air −998, fat −104, muscle 55 HU", or ""."""
+    read = ", ".join(f"{TISSUES[each['name']]} {number(each['hu'], 0)}" for each in document["calibration"].get("tissues", []))
+    return f"{read} HU" if read else ""
