@@ -57,6 +57,10 @@ def test_a_usual_patient_on_a_usual_scanner_gets_the_line_of_water_and_mineral(k
 def test_water_that_reads_wrong_moves_the_intercept_against_it():
     high, low = (physics_calibration(tissues(68.5, water), Acquisition(kvp=120)) for water in (6.0, -6.0))
     assert -6.0 * 0.72 < high.intercept_mg_cm3 < -1.5 and 1.5 < low.intercept_mg_cm3 < 6.0 * 0.72
+    for found in (high, low):
+        water = -found.intercept_mg_cm3 / found.slope_mg_cm3_per_hu
+        expected = 1 / hu_per_mg_cm3("K2HPO4", energy(found)) / (1 + water / 1000)
+        assert found.slope_mg_cm3_per_hu == pytest.approx(expected, rel=1e-9)
 
 
 def test_fat_that_reads_low_speaks_for_a_low_energy_but_the_voltage_holds():
