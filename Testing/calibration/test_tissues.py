@@ -87,6 +87,11 @@ def test_a_field_that_shows_only_the_spine_gives_no_air_and_no_fat(plain):
     assert hu_of(found(*cut)) == pytest.approx({"muscle": MUSCLE, "blood": BLOOD}, abs=3.0)
 
 
+def test_a_field_that_ends_behind_the_bodies_gives_no_muscle(plain):
+    cut = [sitk.RegionOfInterest(image, [120, 117, image.GetSize()[2]], [60, 0, 0]) for image in plain]
+    assert "muscle" not in found(*cut) and found(*cut)["blood"].hu == pytest.approx(BLOOD, abs=3.0)
+
+
 def test_without_bodies_nothing_is_looked_for(plain):
     image, bodies = plain
     assert find_tissues(image, bodies * 0) == ()
