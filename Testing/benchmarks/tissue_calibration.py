@@ -26,7 +26,7 @@ from VertebralBMDLib.scan import Acquisition
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 from VertebralBMDLib.simulation.scanner import PHYSICS, Scanner
 
-FIRST_SEED = 910_000
+FIRST_SEED = 940_000
 SITE_SEED, CONTRAST_SEED = FIRST_SEED + 10_000, FIRST_SEED + 20_000
 KVPS = (80, 100, 120, 140)
 MATERIAL = "K2HPO4"

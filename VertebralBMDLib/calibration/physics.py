@@ -21,7 +21,8 @@ from .line import Calibration, Check, TissueReading, line_checks
 _DISPLACED_CM3_G = {"K2HPO4": 0.2174, "CaHA": 1 / 3.16}
 #: Tissues as g/cm³ of what they are made of. Fat: lipid and water so that it reads -101 HU at 120 kVp, as `find_tissues` reads the
 #: public scans this was developed with (-95 to -107; published -123 to -89, qct_facts 4.4). Muscle: ICRU-44. Blood: ICRU-44 and water
-#: so that it reads 42 HU, as in the aorta of patients without contrast (middle half 29 to 45 HU, 39 to 50 HU without anaemia).
+#: so that it reads 42 HU, as in the aorta of patients without contrast (middle half of 325
+#: patients 29 to 45 HU in the descending aorta, 39 to 50 HU without anaemia: Research Square rs-1420003, read in part).
 _COMPOSITIONS = {
     "fat": {"triglyceride": 0.87 * 0.92, "water": 0.13},
     "muscle": {"muscle": 1.05},
