@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 from documents import parser, publish
+from VertebralBMDLib.calibration.phantom import calibrate
 
 from VertebralBMDLib import densitometry
 from VertebralBMDLib.anatomy import LABELS
-from VertebralBMDLib.calibration.phantom import calibrate
 from VertebralBMDLib.regions import regions_of, with_roi
 from VertebralBMDLib.roi.axes import superior_axes
 from VertebralBMDLib.roi.region import RoiRules, trabecular_roi
