@@ -207,7 +207,7 @@ def contrast_text(cases: list[Case]) -> str:
     lines = [f"{'contrast by the aorta, no header':44}{'right':>7}{'wrong':>7}{'unknown':>9}"]
     for phase in ("none", "arterial", "portal"):
         right, wrong = ("no", "yes") if phase == "none" else ("yes", "no")
-        lines.append(f"simulated, {phase:27}{counts[phase, right]:7d}{counts[phase, wrong]:7d}{counts[phase, 'unknown']:9d}")
+        lines.append(f"simulated, {phase:33}{counts[phase, right]:7d}{counts[phase, wrong]:7d}{counts[phase, 'unknown']:9d}")
     for name, truth in REAL_CONTRAST.items() if REAL.is_dir() else ():
         image, bodies = (sitk.ReadImage(str(REAL / f"{kind}_{name}.nii.gz")) for kind in ("CT", "BODIES"))
         tissues = find_tissues(image, sitk.Cast(bodies, sitk.sitkUInt8))
