@@ -14,8 +14,9 @@ import numpy as np
 
 from ..resources import resource
 from ..scan import Acquisition
+from .checks import Check, line_checks, tissue_checks
 from .contrast import contrast_of
-from .line import Calibration, Check, TissueReading, line_checks
+from .line import Calibration, TissueReading
 
 #: cm³ that a gram takes from the water around it: K2HPO4 in solution as Mindways has it, CaHA by its density (qct_facts 2.9).
 _DISPLACED_CM3_G = {"K2HPO4": 0.2174, "CaHA": 1 / 3.16}
@@ -62,7 +63,8 @@ def physics_calibration(tissues: Sequence[TissueReading], acquisition: Acquisiti
     energy, water = _effective(found, acquisition.kvp)
     slope = float(1.0 / (hu_per_mg_cm3(material, energy) * (1.0 + water / 1000.0)))
     intercept = -slope * water
-    checks = line_checks(slope, intercept, acquisition.kvp) + (_energy_check(energy, acquisition.kvp),)
+    gates = tissue_checks([tissue for tissue in tissues if tissue.name in found])
+    checks = (*line_checks(slope, intercept, acquisition.kvp), _energy_check(energy, acquisition.kvp), *gates)
     return Calibration(
         "tissue",
         material,
