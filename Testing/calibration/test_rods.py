@@ -149,10 +149,12 @@ def test_rods_whose_hu_lie_on_no_line_are_no_phantom(hu, why):
 
 
 def test_a_bar_where_a_rod_should_be_is_no_rod():
+    """As bright as the rod and even, but not round."""
     case = drawn("qrm-bdc3", noise=3.0)
     image = case.image()
-    x, y = (round(p - o) for p, o in zip(case.middle, image.GetOrigin()[:2]))
-    image[x - 9 : x + 10, y - 13 : y + 14] = round(case.hu_of(case.phantom.rods[1]))
+    x, y = (round(p - o) for p, o in zip(case.axis(0, np.array(0.0)), image.GetOrigin()[:2]))
+    image[x - 10 : x + 11, y - 11 : y + 12] = round(INTERCEPT_HU)
+    image[x - 6 : x + 7, y - 13 : y + 14] = round(case.hu_of(case.phantom.rods[0]))
     assert find_phantom(image, CENTRES, AUTOMATIC, 120.0) is None
 
 
@@ -239,9 +241,9 @@ def test_a_request_gets_the_calibration_and_what_there_is_to_say():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CT.is_dir(), reason="the development data are not here (../shared/data/ct)")
-def test_no_phantom_is_found_at_any_height_of_the_real_scans():
+def test_no_phantom_is_found_in_the_real_scans():
     for file in sorted(CT.glob("CT_*.nii.gz")):
         image = sitk.ReadImage(str(file))
-        z = [image.TransformIndexToPhysicalPoint([0, 0, k])[2] for k in range(5, image.GetSize()[2] - 5, max(1, image.GetSize()[2] // 5))]
-        for phantoms in (AUTOMATIC, *([phantom] for phantom in PHANTOMS.values())):
+        z = [image.TransformIndexToPhysicalPoint([0, 0, int(share * image.GetSize()[2])])[2] for share in (0.25, 0.5, 0.75)]
+        for phantoms in (AUTOMATIC, [PHANTOMS["siemens-osteo"]], [PHANTOMS["intable"]]):
             assert find_phantom(image, [[0.0, 0.0, each] for each in z], phantoms, None) is None, file.name
