@@ -23,9 +23,9 @@ def image():
     return CASE.image()
 
 
-def points(heights=(-30.0, 30.0), off=(0.0, 0.0)):
+def points(heights=(-30.0, 30.0)):
     """(name, (x, y, z)) of points on the axes of the drawn rods."""
-    return [(rod.id, (*(CASE.axis(k, np.array(z)) + off), z)) for k, rod in enumerate(PHANTOM.rods) for z in heights]
+    return [(rod.id, (*CASE.axis(k, np.array(z)), z)) for k, rod in enumerate(PHANTOM.rods) for z in heights]
 
 
 def table(folder, rows, header="id,x,y,z"):
@@ -95,13 +95,15 @@ def test_every_kind_of_file_gives_the_same_rods(write, tmp_path, image):
     assert_line(read_placed(image, placed, PHANTOM, CENTRES, 120.0))
 
 
-def test_one_point_on_each_rod_is_followed_along_it(tmp_path, image):
-    """The points are 3 mm off, the rods lean: straight up from the points they would be left."""
-    placed = placed_rods(table(tmp_path, points((-5.0,), off=(2.0, -2.0))), image, PHANTOM)
-    calibration = read_placed(image, placed, PHANTOM, CENTRES, 120.0)
+def test_one_point_on_each_rod_is_followed_along_it(tmp_path):
+    """The points are 3 mm off and the rods lean by 7 degrees."""
+    case = replace(CASE, lean=(0.12, 0.0))
+    image = case.image()
+    rows = [(rod.id, (*(case.axis(k, np.array(-20.0)) + [2.0, -2.0]), -20.0)) for k, rod in enumerate(PHANTOM.rods)]
+    calibration = read_placed(image, placed_rods(table(tmp_path, rows), image, PHANTOM), PHANTOM, CENTRES, 120.0)
     assert_line(calibration)
     for k, reading in enumerate(calibration.readings):
-        assert np.hypot(*(np.array(reading.centre_lps_mm[:2]) - CASE.axis(k, np.array(reading.centre_lps_mm[2])))) < 0.5
+        assert np.hypot(*(np.array(reading.centre_lps_mm[:2]) - case.axis(k, np.array(reading.centre_lps_mm[2])))) < 0.5
 
 
 def test_a_rod_of_one_point_runs_beside_the_others(tmp_path, image):

@@ -1,6 +1,7 @@
 """Finding phantoms: drawn ones whose axes and HU are known, simulated patients with and without one."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 from VertebralBMDLib.simulation.scanner import PHYSICS, TYPICAL, Scanner
 from VertebralBMDLib.simulation.support import Mounting
 
+CT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"
 PHANTOMS = {name: load_phantom(name) for name in phantom_names()}
 AUTOMATIC = [phantom for phantom in PHANTOMS.values() if phantom.use == "calibration" and phantom.automatic]
 CAHA = ["b-mas200", "image-analysis-qct3d-plus", "qrm-bdc3", "qrm-bdc6"]
@@ -146,6 +148,23 @@ def test_rods_whose_hu_lie_on_no_line_are_no_phantom(hu, why):
     assert find_phantom(case.image(), CENTRES, AUTOMATIC, 120.0) is None
 
 
+def test_a_bar_where_a_rod_should_be_is_no_rod():
+    """As bright as the rod and even, but not round."""
+    case = drawn("qrm-bdc3", noise=3.0)
+    image = case.image()
+    x, y = (round(p - o) for p, o in zip(case.axis(0, np.array(0.0)), image.GetOrigin()[:2]))
+    image[x - 10 : x + 11, y - 11 : y + 12] = round(INTERCEPT_HU)
+    image[x - 6 : x + 7, y - 13 : y + 14] = round(case.hu_of(case.phantom.rods[0]))
+    assert find_phantom(image, CENTRES, AUTOMATIC, 120.0) is None
+
+
+def test_part_of_a_phantom_is_not_taken_for_a_smaller_one():
+    """Three of its rods would be another phantom, of a spacing that fits even better."""
+    whole = replace(PHANTOMS["b-mas200"], rod_spacing_mm=30.9)
+    part = replace(PHANTOMS["b-mas200"], name="part", rods=PHANTOMS["b-mas200"].rods[1:4])
+    assert find_phantom(drawn("b-mas200").image(), CENTRES, [part, whole], 120.0).phantom == whole.name
+
+
 def test_a_phantom_that_could_be_another_says_so():
     """Rods of one geometry: geometry cannot tell them apart, and what they read differs by a third."""
     ours = PHANTOMS["image-analysis-qct3d-plus"]
@@ -218,3 +237,13 @@ def test_a_request_gets_the_calibration_and_what_there_is_to_say():
     calibration, codes = calibrate(checked(far, Acquisition(kvp=120.0)), "phantom", CENTRES)
     assert calibration.phantom == "qrm-bdc3" and not calibration.usable and codes == (Code.CALIBRATION_FAILED,)
     assert {check.code: check.status for check in calibration.checks}["INTERCEPT"] == "fail"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CT.is_dir(), reason="the development data are not here (../shared/data/ct)")
+def test_no_phantom_is_found_in_the_real_scans():
+    for file in sorted(CT.glob("CT_*.nii.gz")):
+        image = sitk.ReadImage(str(file))
+        z = [image.TransformIndexToPhysicalPoint([0, 0, int(share * image.GetSize()[2])])[2] for share in (0.25, 0.5, 0.75)]
+        for phantoms in (AUTOMATIC, [PHANTOMS["siemens-osteo"]], [PHANTOMS["intable"]]):
+            assert find_phantom(image, [[0.0, 0.0, each] for each in z], phantoms, None) is None, file.name
