@@ -108,7 +108,8 @@ def test_progress_names_every_stage_from_its_start_to_its_end(scan, bodies):
 def test_own_bodies_give_the_truth_without_an_engine(own, patient):
     assert own.vertebrae.engine == "label-map" and [model.name for model in own.models] == ["density"]
     for level, value in values(own).items():
-        assert value == pytest.approx(truth_of(patient, level), abs=4.0)
+        # The ROI leaves out the posterior venous zone, which is part of the true ROI.
+        assert value == pytest.approx(truth_of(patient, level), abs=5.0)
         assert own.vertebrae.get(level).level_confidence == 1.0
 
 
@@ -285,9 +286,11 @@ def test_a_dense_lesion_in_the_roi_is_flagged(scan, bodies, own):
     place = tuple(inside[: len(inside) // 6].T)
     found = measure(changed(scan, place, 900), Settings(device="cpu", bodies=bodies))
     flags, before = ({each.vertebra.level: each.flags for each in result.measured} for result in (found, own))
-    assert Code.ROI_HETEROGENEOUS in flags["L1"] and Code.ROI_HETEROGENEOUS not in before["L1"]
+    assert Code.ROI_FINDING_EXCLUDED in flags["L1"] and Code.ROI_FINDING_EXCLUDED not in before["L1"]
     assert flags["L2"] == before["L2"]
-    assert Code.LEVELS_DISAGREE in found.assessment.flags
+    with_lesion, without = (result.measured[0].density for result in (found, own))
+    assert with_lesion.vbmd_roi_mg_cm3 == pytest.approx(without.vbmd_roi_mg_cm3, abs=6.0)
+    assert with_lesion.vbmd_whole_roi_mg_cm3 > without.vbmd_whole_roi_mg_cm3 + 50.0
 
 
 def test_a_compressed_body_is_flagged(scan, patient, bodies, tmp_path):

@@ -164,11 +164,13 @@ def _measured(scan: Scan, region: Region, density, reading: tuple[float, float] 
             flags.append(Code.ROI_OUTSIDE_BODY)
     if value.roi_sd_hu > _HETEROGENEOUS_SD_HU and not scan.acquisition.sharp_kernel:
         flags.append(Code.ROI_HETEROGENEOUS)
+    if region.roi.exclusions:
+        flags.append(Code.ROI_FINDING_EXCLUDED)
     if heights.loss > _HEIGHT_LOSS:
         flags.append(Code.HEIGHT_LOSS)
     if reading and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
         flags.append(Code.NETWORK_DISAGREES)
-    return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags))
+    return VertebraMeasurement(region.vertebra, heights, value, *network, tuple(flags), exclusions=region.roi.exclusions)
 
 
 def _roi_map(scan: Scan, regions: list[Region]) -> sitk.Image:
