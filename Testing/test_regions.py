@@ -70,6 +70,9 @@ def test_a_lesion_in_the_scan_is_left_out_and_told(scan, vertebrae, found):
     assert codes == [] and [each.kind for each in other[0].roi.exclusions] in (["blastic"], ["island"]) and other[1].roi.exclusions == ()
     assert not np.any(other[0].roi.roi & other[0].roi.excluded)
     assert np.array_equal(other[0].roi.roi | other[0].roi.excluded, region.roi.roi)
+    assert (
+        other[0].roi.excluded_share == pytest.approx(1 - other[0].roi.roi.sum() / region.roi.roi.sum()) and region.roi.excluded_share == 0
+    )
 
 
 def test_a_vertebra_that_is_all_lesion_is_named_so(scan, vertebrae, found):
