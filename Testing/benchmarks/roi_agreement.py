@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 from documents import parser, publish
-from VertebralBMDLib.calibration.phantom import calibrate
 
 from VertebralBMDLib import densitometry
 from VertebralBMDLib.anatomy import LABELS
+from VertebralBMDLib.calibration.tiers import calibrate
 from VertebralBMDLib.regions import regions_of, with_roi
 from VertebralBMDLib.roi.axes import superior_axes
 from VertebralBMDLib.roi.region import RoiRules, trabecular_roi
@@ -125,11 +125,11 @@ def readings(one: SimulatedPatient, variants: bool) -> Iterator[Reading]:
     """Every whole vertebra of T12 to L4, read with the rules in use ("in use"), without the rule for findings, and in the true ROI."""
     scan, vertebrae = scan_of(one), true_vertebrae(one)
     middle = np.mean([vertebrae.get(level).centroid_lps_mm for level in ("L1", "L2")], axis=0)
-    calibration, _codes = calibrate(scan, f"phantom:{PHANTOM}", middle)
+    calibration, _codes = calibrate(scan, f"phantom:{PHANTOM}", [middle])
     true_line = one.truth["calibration"][MATERIAL]
     ups = dict(zip((body.level for body in vertebrae.bodies), superior_axes([body.centroid_lps_mm for body in vertebrae.bodies])))
     wanted = tuple(level for level in LEVELS if vertebrae.get(level) and vertebrae.get(level).complete)
-    found = {region.vertebra.level: region for region in regions_of(scan, vertebrae, Settings(levels=wanted))[0]}
+    found = {region.vertebra.level: region for region in regions_of(scan, vertebrae, Settings(), wanted)[0]}
     kinds = {lesion["level"]: lesion["kind"] for lesion in one.truth["spec"]["findings"]["lesions"]}
     for level, region in found.items():
         body = sitk.GetImageFromArray(region.body.astype(np.uint8))
@@ -273,7 +273,7 @@ def times() -> str:
     one = replace(one, image=image, bodies=bodies)
     scan, vertebrae = checked(image), true_vertebrae(one)
     start = time.perf_counter()
-    regions, _codes = regions_of(scan, vertebrae, Settings(levels=("L1", "L2")))
+    regions, _codes = regions_of(scan, vertebrae, Settings(), ("L1", "L2"))
     rules = (time.perf_counter() - start) / len(regions)
     region = regions[0]
     spent, density = [], lambda hu: 0.75 * hu

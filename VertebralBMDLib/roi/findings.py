@@ -18,7 +18,6 @@ from ..grid import smoothed_within
 #: Bone is judged on the logarithm of HU above pure fat: there the texture, which scales with the bone, is symmetric.
 _FAT_HU = -100.0
 
-
 #: A core: so many robust SD from the bone or more, over so many cm³ or more.
 _Core = tuple[float, float]
 
@@ -48,15 +47,14 @@ _SCALES = (
     _Scale(4.0, 0.07, 0.47, (), ((3.7, 0.25),), 2.0),
 )
 
-#: Absolute limits in HU (qct_facts 1.30, 5.9): dense above 300; lytic below 116 + 40; islands above 885 in the mean; gas is
-#: far below fat.
+#: Absolute limits in HU (qct_facts 5.9): dense above 444 - 2 · 87, lytic below 116 + 40, islands above 885 in the mean; gas is far
+#: below fat. The 300 and 20 HU of 1.30 are for voxels; smoothing takes off a peak.
 _DENSE_HU, _LYTIC_HU, _ISLAND_HU, _GAS_HU = 270.0, 156.0, 885.0, -200.0
+
+_GAS_CORES: tuple[_Core, ...] = ((4.0, 0.10),)
 
 #: Rim around a finding that partial volume and blur reach.
 _RIM_MM = 1.5
-
-#: Smallest vacuum.
-_GAS_CORES: tuple[_Core, ...] = ((4.0, 0.10),)
 
 #: Sclerosis under an end plate lies this near to the end of the ROI and is flatter than this share of its width.
 _END_MM, _FLAT = 1.5, 0.4
