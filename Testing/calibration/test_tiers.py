@@ -15,7 +15,7 @@ from VertebralBMDLib.calibration.rods import find_phantom
 from VertebralBMDLib.calibration.site import SCHEMA as SITE
 from VertebralBMDLib.calibration.tiers import calibrate, check_request, converted
 from VertebralBMDLib.quality import Code
-from VertebralBMDLib.scan import Acquisition, checked
+from VertebralBMDLib.scan import Acquisition, Scan, checked
 
 CENTRES = ((0.0, -20.0, -15.0), (0.0, -20.0, 15.0))
 TAKEN = Acquisition(
@@ -41,11 +41,8 @@ def with_phantom():
 
 @pytest.fixture(scope="module")
 def without_phantom():
-    """The same block of tissue alone in air."""
-    hu = sitk.GetArrayFromImage(Drawn(load_phantom("qrm-bdc3"), noise=5.0, z=(900.0, 901.0)).image())
-    image = sitk.GetImageFromArray(hu)
-    image.CopyInformation(Drawn(load_phantom("qrm-bdc3")).image())
-    return checked(image, TAKEN)
+    """The block of tissue without the phantom."""
+    return Scan(Drawn(load_phantom("qrm-bdc3"), noise=5.0, z=(900.0, 901.0)).image(), TAKEN)
 
 
 @pytest.fixture(scope="module")
