@@ -40,8 +40,8 @@ def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings) -> tuple[li
         vertebra = vertebrae.get(level)
         if vertebra is None:
             missing.append(Code.LEVEL_NOT_FOUND)
-        elif not vertebra.complete:
-            missing.append(Code.BODY_CUT_OFF)
+        elif vertebra.refusal is not None:
+            missing.append(vertebra.refusal)
         else:
             region = _region(scan, vertebrae.label_map, vertebra, ups[level], edited, settings)
             voxels = int(region.roi.roi.sum())
