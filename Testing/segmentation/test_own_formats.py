@@ -1,0 +1,161 @@
+"""The user's own label map in other forms than VerSe numbers: segments of 3D Slicer, TotalSegmentator, whole vertebrae."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from VertebralBMDLib.anatomy import LABELS, LEVELS
+from VertebralBMDLib.quality import Code, Refused
+from VertebralBMDLib.scan import Scan
+from VertebralBMDLib.segmentation.engines import engine_for
+from VertebralBMDLib.segmentation.own import LabelMapEngine
+
+SPACING, ORIGIN, SIZE = (1.0, 1.0, 2.0), (-20.0, 10.0, 500.0), (40, 40, 70)
+#: First and last slice of bodies of 24 x 24 mm.
+PLACES = {"T12": (56, 65), "L1": (44, 53), "L2": (30, 39)}
+
+
+@pytest.fixture
+def empty_scan():
+    image = sitk.Image(SIZE, sitk.sitkInt16)
+    image.SetSpacing(SPACING)
+    image.SetOrigin(ORIGIN)
+    return Scan(image)
+
+
+def mask(level, low=0, high=0):
+    """A body (z, y, x), some slices longer or shorter at either end."""
+    voxels = np.zeros(SIZE[::-1], np.uint8)
+    voxels[PLACES[level][0] - low : PLACES[level][1] + high, 8:32, 8:32] = 1
+    return voxels
+
+
+def written(path, voxels, segments, first=(0, 0, 0)):
+    """A .seg.nrrd as 3D Slicer 5.10 writes it: ``voxels`` (layer, z, y, x) of the extent that starts at ``first`` (i, j, k),
+    ``segments``: (name, value, layer)."""
+    layers = len(voxels)
+    entries = [
+        f"Segment{k}_{field}:={text}"
+        for k, (name, value, layer) in enumerate(segments)
+        for field, text in {"LabelValue": value, "Layer": layer, "Name": name}.items()
+    ]
+    origin = np.array(ORIGIN) + np.array(first) * SPACING
+    header = [
+        "NRRD0004",
+        "type: unsigned char",
+        f"dimension: {3 + (layers > 1)}",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(map(str, [*([layers] if layers > 1 else []), *voxels[0].shape[::-1]])),
+        "space directions: " + ("none " if layers > 1 else "") + "(1,0,0) (0,1,0) (0,0,2)",
+        "kinds: " + ("list " if layers > 1 else "") + "domain domain domain",
+        "encoding: raw",
+        "space origin: (" + ",".join(map(str, origin)) + ")",
+        *entries,
+    ]
+    path.write_bytes("\n".join(header).encode() + b"\n\n" + np.stack(voxels, axis=-1).tobytes())
+    return path
+
+
+def segment(path, scan, **options):
+    return LabelMapEngine(path, **options).segment(scan, lambda fraction: None)
+
+
+def reason(path, scan, **options):
+    with pytest.raises(Refused) as caught:
+        segment(path, scan, **options)
+    return caught.value.code, caught.value.detail
+
+
+def labels(found):
+    return sitk.GetArrayViewFromImage(found.label_map)
+
+
+SEGMENTS = [("L1 vertebra", 1, 0), ("aorta", 2, 0), ("vertebrae_T12", 3, 0)]
+
+
+def test_segments_are_taken_by_their_names(tmp_path, empty_scan):
+    voxels = mask("L1") + 2 * mask("L2") + 3 * mask("T12")
+    found = segment(written(tmp_path / "a Ω.seg.nrrd", [voxels], SEGMENTS), empty_scan)
+    assert [(body.level, body.label) for body in found.bodies] == [("T12", 19), ("L1", 20)]
+    assert np.array_equal(labels(found), 20 * mask("L1") + 19 * mask("T12")) and found.flags == ()
+
+
+def test_an_extent_that_was_cropped_to_the_segments_is_put_back(tmp_path, empty_scan):
+    voxels = (mask("L1") + 3 * mask("T12"))[40:66, 6:34, 7:33]
+    found = segment(written(tmp_path / "a.seg.nrrd", [voxels], SEGMENTS, first=(7, 6, 40)), empty_scan)
+    assert np.array_equal(labels(found), 20 * mask("L1") + 19 * mask("T12"))
+
+
+def test_an_extent_beyond_the_scan_is_fine_while_it_is_empty_there(tmp_path, empty_scan):
+    voxels = np.pad(mask("L1"), ((2, 0), (0, 3), (1, 1)))
+    path = written(tmp_path / "a.seg.nrrd", [voxels], SEGMENTS, first=(-1, 0, -2))
+    assert np.array_equal(labels(segment(path, empty_scan)), 20 * mask("L1"))
+    voxels[0, 10, 10] = 1
+    assert reason(written(tmp_path / "a.seg.nrrd", [voxels], SEGMENTS, first=(-1, 0, -2)), empty_scan) == (
+        Code.LABEL_MAP_UNUSABLE,
+        "L1 reaches out of the scan",
+    )
+
+
+@pytest.mark.parametrize("first", [(0.4, 0, 0), (500, 0, 0)], ids=["between voxels", "elsewhere"])
+def test_segments_of_another_grid_are_refused(tmp_path, empty_scan, first):
+    assert reason(written(tmp_path / "a.seg.nrrd", [mask("L1")], SEGMENTS, first), empty_scan)[0] == Code.LABEL_MAP_UNUSABLE
+
+
+def test_layers_hold_segments_that_overlap(tmp_path, empty_scan):
+    segments = [("L1", 1, 0), ("L2", 1, 1)]
+    apart = segment(written(tmp_path / "a.seg.nrrd", [mask("L1"), mask("L2")], segments), empty_scan)
+    assert np.array_equal(labels(apart), 20 * mask("L1") + 21 * mask("L2")) and apart.flags == ()
+    over = segment(written(tmp_path / "b.seg.nrrd", [mask("L1", low=8), mask("L2")], segments), empty_scan)
+    assert over.flags == (Code.BODIES_OVERLAP,)
+    assert reason(written(tmp_path / "c.seg.nrrd", [mask("L1"), mask("L2")], [("L1", 1, 0), ("L2", 1, 2)]), empty_scan)[1] == (
+        "the layer of L2 is missing"
+    )
+
+
+def image_of(voxels, scan):
+    image = sitk.GetImageFromArray(voxels.astype(np.uint8))
+    image.CopyInformation(scan.image)
+    return image
+
+
+def test_the_numbers_of_totalsegmentator_are_known_by_themselves(tmp_path, empty_scan):
+    sitk.WriteImage(image_of(31 * mask("L1") + 30 * mask("L2") + 32 * mask("T12"), empty_scan), str(tmp_path / "a.nii.gz"))
+    assert [body.level for body in segment(tmp_path / "a.nii.gz", empty_scan).bodies] == ["T12", "L1", "L2"]
+
+
+def test_what_can_be_read_both_ways_needs_the_users_word(tmp_path, empty_scan):
+    sitk.WriteImage(image_of(28 * mask("L1"), empty_scan), str(tmp_path / "a.nii.gz"))
+    assert reason(tmp_path / "a.nii.gz", empty_scan)[0] == Code.LABELS_AMBIGUOUS
+    assert [body.level for body in segment(tmp_path / "a.nii.gz", empty_scan, numbering="totalsegmentator").bodies] == ["L4"]
+    found = engine_for("bundled", tmp_path / "a.nii.gz", "cpu", "verse").segment(empty_scan, lambda fraction: None)
+    assert [body.level for body in found.bodies] == ["T13"]
+
+
+def test_the_users_numbering_is_stronger_than_names(tmp_path, empty_scan):
+    path = written(tmp_path / "a.seg.nrrd", [31 * mask("L1")], [("L3", 31, 0)])
+    assert [body.level for body in segment(path, empty_scan).bodies] == ["L3"]
+    assert [body.level for body in segment(path, empty_scan, numbering="totalsegmentator").bodies] == ["L1"]
+
+
+def test_whole_vertebrae_are_cut_to_bodies_and_bodies_are_left_alone(tmp_path, scan, patient, whole_vertebrae):
+    truth, whole = (sitk.GetArrayFromImage(image) for image in (patient.bodies, whole_vertebrae))
+    mixed = np.where(whole == LABELS["L2"], truth, whole)
+    mixed[(truth == 0) & (whole == LABELS["L2"])] = 0
+    image = sitk.GetImageFromArray(mixed)
+    image.CopyInformation(patient.bodies)
+    sitk.WriteImage(image, str(tmp_path / "whole.nii.gz"))
+    found = segment(tmp_path / "whole.nii.gz", scan)
+    assert found.flags == (Code.BODIES_CUT_OUT,) and [model.name for model in found.models] == ["refine"]
+    cut = labels(found)
+    for level in ("T12", "L1", "L3"):
+        mine, theirs = cut == LABELS[level], truth == LABELS[level]
+        assert 2 * (mine & theirs).sum() / (mine.sum() + theirs.sum()) > 0.8
+    assert np.array_equal(cut == LABELS["L2"], truth == LABELS["L2"])
+    assert set(np.unique(cut)) - {0} <= set(LEVELS)
+
+
+def test_whole_vertebrae_without_a_body_in_the_scan_are_refused(tmp_path, whole_vertebrae):
+    air = Scan(sitk.Cast(whole_vertebrae, sitk.sitkInt16) * 0 - 1000)
+    sitk.WriteImage(whole_vertebrae, str(tmp_path / "whole.nii.gz"))
+    assert reason(tmp_path / "whole.nii.gz", air)[0] == Code.WHOLE_VERTEBRAE
