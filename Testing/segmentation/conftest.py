@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage
+
+# Helpers beside the tests; importlib mode leaves sys.path alone.
+sys.path.append(str(Path(__file__).parent))
 
 _POSTERIOR = 2
 

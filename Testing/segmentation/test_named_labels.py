@@ -1,11 +1,9 @@
 """Names that files carry: which of them are levels, and how they are read from .seg.nrrd and NIfTI."""
 
-import gzip
-import struct
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from label_files import nifti_with_table, segmentation_file
 
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.segmentation.named_labels import NamedLabel, level_in, named_labels
@@ -22,29 +20,7 @@ def test_a_name_speaks_of_one_level_or_of_none(name, level):
     assert level_in(name) == level
 
 
-def segmentation(path, segments, layers=1, size=(6, 5, 4)):
-    """A .seg.nrrd as 3D Slicer 5.10 writes it; ``segments``: (name, label value, layer, tags)."""
-    entries = []
-    for k, (name, value, layer, tags) in enumerate(segments):
-        fields = {"ID": f"s{k}", "LabelValue": value, "Layer": layer, "Name": name, "Tags": tags}
-        entries += [f"Segment{k}_{field}:={text}" for field, text in fields.items()]
-    many = layers > 1
-    header = [
-        "NRRD0004",
-        "type: unsigned char",
-        f"dimension: {3 + many}",
-        "space: left-posterior-superior",
-        "sizes: " + " ".join(map(str, ([layers] if many else []) + list(size))),
-        "space directions: " + ("none " if many else "") + "(1,0,0) (0,1,0) (0,0,2)",
-        "kinds: " + ("list " if many else "") + "domain domain domain",
-        "encoding: raw",
-        "space origin: (-20,10,500)",
-        *entries,
-        "Segmentation_MasterRepresentation:=Binary labelmap",
-    ]
-    voxels = np.zeros((*size[::-1], layers), np.uint8)
-    path.write_bytes("\n".join(header).encode() + b"\n\n" + voxels.tobytes())
-    return path
+EMPTY = np.zeros((4, 5, 6), np.uint8)
 
 
 def tags(code):
@@ -52,14 +28,14 @@ def tags(code):
 
 
 def test_segments_of_slicer_are_known_by_name_layer_and_value(tmp_path):
-    path = segmentation(
-        tmp_path / "a Ω.seg.nrrd", [("L1 vertebra", 3, 0, ""), ("Aorta", 1, 1, ""), ("vertebrae_T12", 2, 1, tags("23215003"))], layers=2
+    path = segmentation_file(
+        tmp_path / "a Ω.seg.nrrd", [EMPTY] * 2, [("L1 vertebra", 3, 0), ("Aorta", 1, 1), ("vertebrae_T12", 2, 1, tags("23215003"))]
     )
     assert set(named_labels(path)) == {NamedLabel(0, 3, "L1"), NamedLabel(1, 2, "T12")}
 
 
 def test_a_segment_without_a_telling_name_is_known_by_its_terminology(tmp_path):
-    path = segmentation(tmp_path / "a.seg.nrrd", [("Segment_1", 1, 0, tags("14293000")), ("disc", 2, 0, tags("66794005"))])
+    path = segmentation_file(tmp_path / "a.seg.nrrd", [EMPTY], [("Segment_1", 1, 0, tags("14293000")), ("disc", 2, 0, tags("66794005"))])
     assert named_labels(path) == (NamedLabel(0, 1, "L2"),)
 
 
@@ -72,29 +48,15 @@ def test_a_segment_without_a_telling_name_is_known_by_its_terminology(tmp_path):
 )
 def test_contradictions_are_refused(tmp_path, segments, reason):
     with pytest.raises(Refused) as caught:
-        named_labels(segmentation(tmp_path / "a.seg.nrrd", segments))
+        named_labels(segmentation_file(tmp_path / "a.seg.nrrd", [EMPTY], segments))
     assert caught.value.code == Code.LABEL_MAP_UNUSABLE and reason in caught.value.detail
 
 
-def with_table(path, names, compressed=True):
-    """A NIfTI with the label table of TotalSegmentator (nifti_ext_header.py) in the extension of its header."""
-    plain = path.with_suffix("").with_suffix(".nii")
-    sitk.WriteImage(sitk.Image([4, 5, 6], sitk.sitkUInt8), str(plain))
-    content = plain.read_bytes()
-    rows = "".join(f'<Label Key="{key}" Red="1.0" Green="0.0" Blue="0.0" Alpha="1"><![CDATA[{name}]]></Label>\n' for key, name in names)
-    text = f'<?xml version="1.0" encoding="UTF-8"?> <CaretExtension><VolumeInformation Index="0"><LabelTable>{rows}</LabelTable>'.encode()
-    text += b"\0" * (-(len(text) + 8) % 16)
-    extension = struct.pack("<ii", len(text) + 8, 0) + text
-    header = content[:108] + struct.pack("<f", 352 + len(extension)) + content[112:348] + b"\1\0\0\0"
-    whole = header + extension + content[352:]
-    path.write_bytes(gzip.compress(whole) if compressed else whole)
+@pytest.mark.parametrize("name", ["a Ω.nii.gz", "b.nii"])
+def test_the_label_table_of_a_nifti_is_read(tmp_path, name):
+    names = [(5, "liver"), (31, "vertebrae_L1"), (26, "vertebrae_L6")]
+    path = nifti_with_table(tmp_path / name, sitk.Image([4, 5, 6], sitk.sitkUInt8), names)
     assert sitk.ReadImage(str(path)).GetSize() == (4, 5, 6)
-    return path
-
-
-@pytest.mark.parametrize(("name", "compressed"), [("a.nii.gz", True), ("b.nii", False)])
-def test_the_label_table_of_a_nifti_is_read(tmp_path, name, compressed):
-    path = with_table(tmp_path / name, [(5, "liver"), (31, "vertebrae_L1"), (26, "vertebrae_L6")], compressed)
     assert set(named_labels(path)) == {NamedLabel(0, 31, "L1"), NamedLabel(0, 26, "L6")}
 
 
