@@ -232,6 +232,27 @@ def test_a_program_that_is_not_there_or_does_not_start_is_refused(stub, scan, mo
         refused(Code.ENGINE_MISSING, scan)
 
 
+def test_it_is_found_as_a_module_of_this_interpreter(stub, scan, patient, tmp_path, monkeypatch):
+    place = tmp_path / "site Ω"
+    stub.folder = place / "totalsegmentator" / "bin"
+    stub.folder.mkdir(parents=True)
+    for module in ("totalsegmentator/__init__.py", "totalsegmentator/bin/__init__.py"):
+        (place / module).touch()
+    shutil.copy(STUB, stub.folder / "TotalSegmentator.py")
+    (place / "TotalSegmentator-2.16.0.dist-info").mkdir()
+    (place / "TotalSegmentator-2.16.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: TotalSegmentator\nVersion: 2.16.0\n"
+    )
+    stub.behaves("not asked")
+    stub.has(*REFINED)
+    stub.answers("vertebrae_pp_refined", patient.bodies)
+    monkeypatch.delenv(EXECUTABLE)
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    assert segment(scan).engine == "totalsegmentator 2.16.0"
+    assert [run["environment"]["PYTHONPATH"] for run in stub.runs] == [str(place)]
+
+
 def test_it_is_found_on_the_path(stub, scan, monkeypatch):
     monkeypatch.delenv(EXECUTABLE)
     monkeypatch.setenv("PATH", os.pathsep.join([str(stub.folder), os.environ["PATH"]]))

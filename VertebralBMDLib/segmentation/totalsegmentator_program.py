@@ -95,15 +95,18 @@ class Run:
 
 
 def installed() -> tuple[tuple[str, ...], str]:
-    """The command that starts it, and its version. Raises Refused(ENGINE_MISSING)."""
+    """The command that starts it, and its version. Raises Refused(ENGINE_MISSING).
+
+    The program that ``EXECUTABLE`` names, else the module of the running interpreter, else ``TotalSegmentator`` on PATH.
+    """
     named = os.environ.get(EXECUTABLE)
     found = shutil.which(named or "TotalSegmentator")
     if named and found is None:
         raise Refused(Code.ENGINE_MISSING, f"{EXECUTABLE} names no program")
-    if found is not None:
-        command, version = (found,), _version_of(found)
-    elif importlib.util.find_spec("totalsegmentator") is not None:
+    if not named and importlib.util.find_spec("totalsegmentator") is not None:
         command, version = (sys.executable, "-m", _MODULE), importlib.metadata.version("TotalSegmentator")
+    elif found is not None:
+        command, version = (found,), _version_of(found)
     else:
         raise Refused(Code.ENGINE_MISSING)
     numbers = re.match(r"(\d+)\.(\d+)", version)
