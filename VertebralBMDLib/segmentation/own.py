@@ -15,7 +15,7 @@ from .levels import Naming
 from .named_labels import NamedLabel, named_labels
 from .numbering import levels_by_number
 from .vertebrae import Progress, Vertebrae
-from .whole_vertebrae import cut_bodies, whole_labels
+from .whole_vertebrae import CutBodies, cut_bodies, whole_labels
 
 _GRID_TOLERANCE_MM = 0.01
 #: Two segments that share more of the smaller one than this overlap; less is the rim of smoothed segments.
@@ -42,15 +42,14 @@ class LabelMapEngine:
         label_map, flags = self._verse_map(scan.image)
         progress(0.2)
         whole = whole_labels(scan, label_map, list(LEVELS))
+        cut = CutBodies(label_map, frozenset(), ())
         if whole:
-            label_map, models = cut_bodies(scan, label_map, whole, self._device, lambda fraction: progress(0.2 + 0.7 * fraction))
+            cut = cut_bodies(scan, label_map, whole, self._device, lambda fraction: progress(0.2 + 0.7 * fraction))
             flags = (*flags, Code.BODIES_CUT_OUT)
-        else:
-            models = ()
-        numbered, levels, _centroids, complete = numbered_from_cranial(label_map)
+        numbered, levels, _centroids, complete = numbered_from_cranial(cut.label_map)
         if not levels:
             raise Refused(Code.NO_VERTEBRAE)
-        return labelled_bodies(numbered, Naming(levels, 1.0, flags), complete, self.name, models)
+        return labelled_bodies(numbered, Naming(levels, 1.0, flags), cut.complete(levels, complete), self.name, cut.models)
 
     def _verse_map(self, reference: sitk.Image) -> tuple[sitk.Image, tuple[Code, ...]]:
         """The file's labels in VerSe numbers on the grid of ``reference``, and what was seen."""

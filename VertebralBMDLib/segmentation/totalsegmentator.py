@@ -21,7 +21,6 @@ from scipy import ndimage
 
 from ..anatomy import LABELS, LEVELS
 from ..grid import field_grid, resampled
-from ..network.models import Model
 from ..network.segmentation import LOCALISE_SPACING_MM
 from ..quality import Code, Refused
 from ..scan import Scan
@@ -30,7 +29,7 @@ from .levels import CERTAIN, Naming, name_levels
 from .numbering import TOTALSEGMENTATOR
 from .totalsegmentator_program import BODIES, REFINED, Run, installed, runnable_tasks, weights_folder
 from .vertebrae import Progress, Vertebrae
-from .whole_vertebrae import cut_bodies
+from .whole_vertebrae import CutBodies, cut_bodies
 
 #: Body voxels this near to a named vertebra belong to it.
 _NEAR_MM = 5.0
@@ -60,27 +59,26 @@ class TotalSegmentatorEngine:
             run.prepare(scan)
             maps = {task.name: run.labels(task, scan, lambda: progress(0.05)) for task in tasks}
         progress(0.8)
-        label_map, flags, models = self._bodies(maps, scan, lambda fraction: progress(0.8 + 0.15 * fraction))
-        numbered, levels, centroids, complete = numbered_from_cranial(label_map)
+        bodies, flags = self._bodies(maps, scan, lambda fraction: progress(0.8 + 0.15 * fraction))
+        numbered, levels, centroids, complete = numbered_from_cranial(bodies.label_map)
         if not levels:
             raise Refused(Code.NO_VERTEBRAE)
+        complete = bodies.complete(levels, complete)
         confidence, doubts = _trust(levels, scan, centroids, complete)
-        return labelled_bodies(numbered, Naming(levels, confidence, (*doubts, *flags)), complete, f"{self.name} {version}", models)
+        naming = Naming(levels, confidence, (*doubts, *flags))
+        return labelled_bodies(numbered, naming, complete, f"{self.name} {version}", bodies.models)
 
-    def _bodies(
-        self, maps: dict[str, sitk.Image], scan: Scan, progress: Progress
-    ) -> tuple[sitk.Image, tuple[Code, ...], tuple[Model, ...]]:
-        """Bodies with VerSe labels, what was done to them, and the networks of ours that did it."""
+    def _bodies(self, maps: dict[str, sitk.Image], scan: Scan, progress: Progress) -> tuple[CutBodies, tuple[Code, ...]]:
+        """Bodies with VerSe labels, and what was done to them."""
         if REFINED.name in maps:
-            return maps[REFINED.name], (), ()
+            return CutBodies(maps[REFINED.name], frozenset(), ()), ()
         table = np.zeros(256, dtype=np.uint8)
         for number, level in TOTALSEGMENTATOR.items():
             table[number] = LABELS[level]
         vertebrae = mapped(maps["total"], table)
         if BODIES.name in maps:
-            return _cut(vertebrae, maps[BODIES.name]), (), ()
-        bodies, models = cut_bodies(scan, vertebrae, list(LEVELS), self._device, progress)
-        return bodies, (Code.BODIES_CUT_OUT,), models
+            return CutBodies(_cut(vertebrae, maps[BODIES.name]), frozenset(), ()), ()
+        return cut_bodies(scan, vertebrae, list(LEVELS), self._device, progress), (Code.BODIES_CUT_OUT,)
 
 
 def _cut(vertebrae: sitk.Image, bodies: sitk.Image) -> sitk.Image:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
+from ..anatomy import LEVELS
 from ..network.models import Model, identity
 from ..network.segmentation import REFINE
 from ..quality import Code, Refused
 from ..scan import Scan
 from .body_features import Crop, behind_share, crops_of, thickest_place
+from .labelled import cut_by_border
 from .refined import numbered_bodies, refined_body
 from .vertebrae import Progress
 
@@ -26,13 +29,24 @@ def whole_labels(scan: Scan, label_map: sitk.Image, labels: Sequence[int]) -> li
     return [label for label, crop in crops_of(scan, label_map, list(labels)).items() if behind_share(crop) > ARCH_SHARE]
 
 
-def cut_bodies(
-    scan: Scan, label_map: sitk.Image, whole: Sequence[int], device: str, progress: Progress
-) -> tuple[sitk.Image, tuple[Model, ...]]:
-    """``label_map`` with the body in place of each label of ``whole``, and the network that cut them.
+@dataclass(frozen=True)
+class CutBodies:
+    """``label_map``: bodies in place of whole vertebrae; ``at_border``: levels whose vertebra the border of the scan cuts in
+    front of its arch, however its body came out; ``models``: the network that cut them."""
 
-    A vertebra whose body is not found loses its label.
+    label_map: sitk.Image
+    at_border: frozenset[str]
+    models: tuple[Model, ...]
 
+    def complete(self, levels: Sequence[str], complete: Sequence[bool]) -> list[bool]:
+        """``complete`` of bodies with these levels, less those at the border."""
+        return [whole and level not in self.at_border for level, whole in zip(levels, complete)]
+
+
+def cut_bodies(scan: Scan, label_map: sitk.Image, whole: Sequence[int], device: str, progress: Progress) -> CutBodies:
+    """``label_map`` with the body in place of each label of ``whole``; a vertebra whose body is not found loses its label.
+
+    A body keeps what it shares with another label: remnants of a vertebra at the border of the scan may reach into it.
     Raises Refused (NO_VERTEBRAE, WHOLE_VERTEBRAE where no body is found, MODEL_DAMAGED, TORCH_MISSING).
     """
     crops = crops_of(scan, label_map, list(whole))
@@ -49,11 +63,19 @@ def cut_bodies(
     numbered, _complete = numbered_bodies(scan.image, list(found.values()))
     values = sitk.GetArrayFromImage(label_map)
     values[np.isin(values, whole)] = 0
-    table = np.array([0, *found], dtype=np.uint8)
-    bodies = table[sitk.GetArrayViewFromImage(numbered)]
-    cut = sitk.GetImageFromArray(np.where(values > 0, values, bodies))
+    bodies = np.array([0, *found], dtype=np.uint8)[sitk.GetArrayViewFromImage(numbered)]
+    cut = sitk.GetImageFromArray(np.where(bodies > 0, bodies, values))
     cut.CopyInformation(label_map)
-    return cut, (identity(REFINE),)
+    at_border = (LEVELS[label] for label in found if cut_by_border(_front(crops[label]), crops[label].start[::-1], scan.image))
+    return CutBodies(cut, frozenset(at_border), (identity(REFINE),))
+
+
+def _front(crop: Crop) -> np.ndarray:
+    """The vertebra (z, y, x) without what lies behind the middle of its body."""
+    depth = (np.argwhere(crop.mask) - thickest_place(crop.mask, crop.spacing)) * crop.spacing @ crop.posterior
+    front = np.zeros_like(crop.mask)
+    front[crop.mask] = depth <= 0
+    return front
 
 
 def _middle(image: sitk.Image, crop: Crop) -> np.ndarray:
