@@ -84,9 +84,9 @@ def column(image: sitk.Image, bodies: sitk.Image) -> Column:
     numbered, levels, _centroids, complete = numbered_from_cranial(bodies)
     scan = Scan(image)
     found = checked_bodies(scan, labelled_bodies(numbered, Naming(levels, 1.0), complete, "truth"))
-    whole = [body for body in found.bodies if body.complete]
-    crops = crops_of(scan, found.label_map, [body.label for body in whole])
-    return Column(found.flags, tuple((body, features_of(crops[body.label])) for body in whole), overlap_along_column(found))
+    crops = crops_of(scan, found.label_map, [body.label for body in found.bodies])
+    overlaps = overlap_along_column([crops[body.label] for body in found.bodies])
+    return Column(found.flags, tuple((body, features_of(crops[body.label])) for body in found.bodies if body.complete), overlaps)
 
 
 def report(title: str, columns: list[Column]) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 
 from ..scan import Scan
-from .vertebrae import Vertebrae
 
 #: Bone further behind the middle of a body than half the deepest body (facts 5.6: AP 35.7 +- 3.5 mm) belongs to the arch.
 ARCH_MM = 24.0
@@ -147,35 +147,29 @@ def _elongation(points: np.ndarray, spacing: np.ndarray) -> float:
 
 
 def _solidity(mask: np.ndarray, spacing: np.ndarray) -> float:
-    """Volume over that of the convex hull of the voxels' corners; the ends of every row of voxels carry the hull."""
-    z, y = np.nonzero(mask.any(axis=2))
-    rows = mask[z, y]
-    ends = np.concatenate([rows.argmax(axis=1), mask.shape[2] - rows[:, ::-1].argmax(axis=1)])
-    z, y = np.tile(z, 2), np.tile(y, 2)
-    corners = np.concatenate([np.stack([z + a, y + b, ends], axis=1) for a in (0, 1) for b in (0, 1)])
-    try:
-        return float(mask.sum() / ConvexHull(corners).volume)
-    except QhullError:
-        return 1.0
+    """Volume over that of the convex hull of the voxels' corners; the two ends of every row of corners carry the hull."""
+    rows = mask.any(axis=2)
+    first = np.where(rows, mask.argmax(axis=2), mask.shape[2])
+    last = np.where(rows, mask.shape[2] - mask[..., ::-1].argmax(axis=2), 0)
+    low, high = np.full([n + 1 for n in rows.shape], mask.shape[2]), np.zeros([n + 1 for n in rows.shape], int)
+    for place in ((slice(a, a + rows.shape[0]), slice(b, b + rows.shape[1])) for a in (0, 1) for b in (0, 1)):
+        np.minimum(low[place], first, out=low[place])
+        np.maximum(high[place], last, out=high[place])
+    z, y = np.nonzero(high > low)
+    corners = np.concatenate([np.stack([z, y, ends[z, y]], axis=1) for ends in (low, high)])
+    return float(mask.sum() / ConvexHull(corners).volume)
 
 
-def overlap_along_column(vertebrae: Vertebrae) -> list[float]:
-    """For each two neighbouring bodies, how far (mm) they reach into each other along the line between their centres."""
-    image = vertebrae.label_map
-    values = sitk.GetArrayViewFromImage(image)
-    whole = _filled(values)
-    if whole is None:
-        return []
-    rotation = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    part, start = values[whole], np.array([s.start for s in whole])[::-1]
-    points = {}
-    for label, box in enumerate(ndimage.find_objects(part), start=1):
-        if box is not None:
-            corner = start + np.array([s.start for s in box])[::-1]
-            points[label] = (np.argwhere(part[box] == label)[:, ::-1] + corner) @ rotation.T + np.array(image.GetOrigin())
+def overlap_along_column(crops: Sequence[Crop]) -> list[float]:
+    """For each two neighbours of a column, how far (mm) they reach into each other along the line between their centres.
+
+    ``crops``: bodies of one scan from cranial to caudal. Negative: they lie apart.
+    """
+    # Lengths along the scan's own axes are those in LPS.
+    points = [(np.argwhere(crop.mask) + crop.start) * crop.spacing for crop in crops]
+    centres = [of.mean(axis=0) for of in points]
     reach = []
-    for upper, lower in zip(vertebrae.bodies, vertebrae.bodies[1:]):
-        down = np.array(lower.centroid_lps_mm) - np.array(upper.centroid_lps_mm)
-        down /= np.linalg.norm(down)
-        reach.append(float(np.percentile(points[upper.label] @ down, 90) - np.percentile(points[lower.label] @ down, 10)))
+    for k in range(len(points) - 1):
+        down = (centres[k + 1] - centres[k]) / np.linalg.norm(centres[k + 1] - centres[k])
+        reach.append(float(np.percentile(points[k] @ down, 90) - np.percentile(points[k + 1] @ down, 10)))
     return reach

@@ -17,7 +17,7 @@ import numpy as np
 from ..anatomy import COLUMN
 from ..quality import Code
 from ..scan import Scan
-from .body_features import BodyFeatures, crops_of, features_of, overlap_along_column
+from .body_features import BodyFeatures, Crop, crops_of, features_of, overlap_along_column
 from .levels import GAP_CONFIDENCE, column_has_gap
 from .vertebrae import Vertebra, Vertebrae
 from .whole_vertebrae import ARCH_SHARE
@@ -50,7 +50,7 @@ def checked_bodies(scan: Scan, vertebrae: Vertebrae) -> Vertebrae:
     crops = crops_of(scan, vertebrae.label_map, [body.label for body in vertebrae.bodies])
     features = {label: features_of(crop) for label, crop in crops.items()}
     ratios = _volume_ratios(vertebrae.bodies)
-    overlaps = _overlapping(vertebrae)
+    overlaps = _overlapping([crops[body.label] for body in vertebrae.bodies])
     bodies = []
     for index, body in enumerate(vertebrae.bodies):
         flags = list(body.flags)
@@ -91,10 +91,9 @@ def _unusual_size(ratios: Sequence[float | None], index: int) -> bool:
     return not (_OF_LEVEL[0] <= own <= _OF_LEVEL[1] and _OF_NEIGHBOURS[0] <= beside <= _OF_NEIGHBOURS[1])
 
 
-def _overlapping(vertebrae: Vertebrae) -> set[int]:
+def _overlapping(column: Sequence[Crop]) -> set[int]:
     """Indices of bodies that reach into a neighbour."""
-    pairs = [index for index, reach in enumerate(overlap_along_column(vertebrae)) if reach > _OVERLAP_MM]
-    return {index for pair in pairs for index in (pair, pair + 1)}
+    return {index for pair, mm in enumerate(overlap_along_column(column)) if mm > _OVERLAP_MM for index in (pair, pair + 1)}
 
 
 def _with_column_flags(vertebrae: Vertebrae) -> Vertebrae:
