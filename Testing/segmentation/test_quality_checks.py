@@ -8,12 +8,14 @@ import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import LEVELS
 from VertebralBMDLib.quality import UNMEASURABLE, Code
+from VertebralBMDLib.regions import regions_of
 from VertebralBMDLib.scan import Scan
 from VertebralBMDLib.segmentation.body_features import crops_of, features_of
 from VertebralBMDLib.segmentation.engines import engine_for
 from VertebralBMDLib.segmentation.labelled import labelled_bodies, numbered_from_cranial
 from VertebralBMDLib.segmentation.levels import Naming
 from VertebralBMDLib.segmentation.quality_checks import checked_bodies
+from VertebralBMDLib.settings import Settings
 
 SPACING = (1.0, 1.0, 1.5)
 LEVELS_DOWN = ("T11", "T12", "L1", "L2", "L3", "L4")
@@ -267,3 +269,10 @@ def test_only_flags_of_bodies_keep_a_body_from_being_measured(spine):
     assert body.refusal is None
     assert replace(body, flags=(Code.BODY_VOLUME_UNUSUAL, Code.BODY_SHAPE_UNUSUAL, Code.BODY_FRAGMENTED)).refusal is None
     assert [replace(body, flags=(code,)).refusal for code in UNMEASURABLE] == list(UNMEASURABLE)
+
+
+def test_a_level_whose_body_cannot_be_measured_is_missing_with_its_reason(spine):
+    spine.hu[spine.box("L2", 0, 0, 0, (4, 6, 4))] = 3071
+    scan, found = spine.found()
+    regions, missing = regions_of(scan, checked_bodies(scan, found), Settings(levels=("L1", "L2")))
+    assert [region.vertebra.level for region in regions] == ["L1"] and missing == [Code.BODY_METAL]

@@ -22,10 +22,10 @@ from .levels import GAP_CONFIDENCE, column_has_gap
 from .vertebrae import Vertebra, Vertebrae
 from .whole_vertebrae import ARCH_SHARE
 
-#: Usual volume in cm³ by level: geometric means of intact simulated bodies (T13 and L6, of which there are few: between and
-#: like their neighbours); real ones lie within 0.67 to 1.55 of them.
+#: Usual volume in cm³ by level: geometric means of intact simulated bodies. T1 like T2 (the real one is larger than the
+#: simulated); T13 and L6, of which there are few, like their neighbours. The real ones lie within 0.67 to 1.40 of these.
 USUAL_VOLUME_CM3: dict[str, float] = {
-    "T1": 6.4, "T2": 7.4, "T3": 8.0, "T4": 8.7, "T5": 10.2, "T6": 11.7, "T7": 13.4, "T8": 15.5, "T9": 17.7, "T10": 20.1,
+    "T1": 7.4, "T2": 7.4, "T3": 8.0, "T4": 8.7, "T5": 10.2, "T6": 11.7, "T7": 13.4, "T8": 15.5, "T9": 17.7, "T10": 20.1,
     "T11": 23.6, "T12": 27.4, "T13": 29.0, "L1": 31.0, "L2": 34.4, "L3": 38.2, "L4": 41.3, "L5": 43.7, "L6": 40.0,
 }  # fmt: skip
 #: A volume over the usual one: of anybody, and over the middle of its neighbours' (a person's bodies grow together).
