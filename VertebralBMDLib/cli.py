@@ -86,8 +86,11 @@ def _add_measure(commands) -> None:
     measure.add_argument("scan", type=Path, help="DICOM folder, NIfTI, NRRD or MetaImage")
     measure.add_argument("--output", type=Path, required=True, metavar="DIR")
     measure.add_argument("--levels", type=_levels, default=("L1", "L2"), metavar="L1,L2")
-    measure.add_argument("--engine", choices=("bundled",), default="bundled", help="how vertebral bodies are found")
-    measure.add_argument("--bodies", type=Path, metavar="FILE", help="your own label map of bodies (VerSe numbers) instead of an engine")
+    measure.add_argument("--engine", choices=("bundled", "totalsegmentator"), default="bundled", help="how vertebral bodies are found")
+    measure.add_argument("--bodies", type=Path, metavar="FILE", help="your own label map of bodies instead of an engine")
+    measure.add_argument(
+        "--bodies-numbering", choices=("auto", "verse", "totalsegmentator"), default="auto", help="what the numbers in your label map mean"
+    )
     measure.add_argument(
         "--level-at",
         type=_level_at,
@@ -182,6 +185,7 @@ def _measure(options) -> int:
         levels=options.levels,
         engine=options.engine,
         bodies=options.bodies,
+        bodies_numbering=options.bodies_numbering,
         level_at=options.level_at,
         calibration=options.calibration,
         rods=options.rods,

@@ -126,7 +126,7 @@ def _stage(name: str, seconds: dict[str, float], progress: Progress):
 
 
 def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) -> Vertebrae:
-    engine = engine_for(settings.engine, settings.bodies, device)
+    engine = engine_for(settings.engine, settings.bodies, device, settings.bodies_numbering)
     vertebrae = engine.segment(scan, lambda fraction: progress("segmentation", fraction))
     return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
 

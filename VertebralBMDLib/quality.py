@@ -35,7 +35,19 @@ class Code(str, Enum):
     TRANSITIONAL_ANATOMY = "TRANSITIONAL_ANATOMY"
     BODY_CUT_OFF = "BODY_CUT_OFF"
     BODY_VOLUME_UNUSUAL = "BODY_VOLUME_UNUSUAL"
+    LEVEL_ORDER = "LEVEL_ORDER"
+    LEVEL_DUPLICATED = "LEVEL_DUPLICATED"
+    COLUMN_GAP = "COLUMN_GAP"
+    BODIES_OVERLAP = "BODIES_OVERLAP"
+    BODIES_CUT_OUT = "BODIES_CUT_OUT"
+    BODY_FRAGMENTED = "BODY_FRAGMENTED"
+    BODY_SHAPE_UNUSUAL = "BODY_SHAPE_UNUSUAL"
+    BODY_WITH_ARCH = "BODY_WITH_ARCH"
+    BODY_NOT_BONE = "BODY_NOT_BONE"
+    BODY_METAL = "BODY_METAL"
     LABEL_MAP_UNUSABLE = "LABEL_MAP_UNUSABLE"
+    LABELS_AMBIGUOUS = "LABELS_AMBIGUOUS"
+    WHOLE_VERTEBRAE = "WHOLE_VERTEBRAE"
     # Region of interest.
     ROI_EMPTY = "ROI_EMPTY"
     ROI_SMALL = "ROI_SMALL"
@@ -71,6 +83,9 @@ class Code(str, Enum):
     MODEL_DAMAGED = "MODEL_DAMAGED"
     TORCH_MISSING = "TORCH_MISSING"
     DEVICE_FALLBACK = "DEVICE_FALLBACK"
+    ENGINE_MISSING = "ENGINE_MISSING"
+    ENGINE_WEIGHTS_MISSING = "ENGINE_WEIGHTS_MISSING"
+    ENGINE_FAILED = "ENGINE_FAILED"
 
 
 @dataclass(frozen=True)
@@ -138,11 +153,54 @@ MESSAGES: dict[Code, Message] = {
         "The vertebral body is cut off by the border of the scan and was not measured.", "Use a scan that covers the whole body."
     ),
     Code.BODY_VOLUME_UNUSUAL: Message(
-        "The volume of the vertebral body is outside 8 to 80 cm³.", "Check the segmentation of this body; correct it or exclude the level."
+        "The volume of the vertebral body is unlikely for its level or beside its neighbours.",
+        "Check the segmentation of this body; correct it or exclude the level.",
+    ),
+    Code.LEVEL_ORDER: Message(
+        "The names of the bodies do not follow their order along the spine.",
+        "Correct the label map, or count the levels from one body with --level-at L1=x,y,z.",
+    ),
+    Code.LEVEL_DUPLICATED: Message(
+        "One level name stands for two bodies, which were not measured.", "Give each body of the label map a name of its own."
+    ),
+    Code.COLUMN_GAP: Message(
+        "Two bodies that are named as neighbours lie further apart than neighbours can.",
+        "Look whether a body between them was missed, and count the levels with --level-at L1=x,y,z.",
+    ),
+    Code.BODIES_OVERLAP: Message(
+        "The segmentation of this body reaches into its neighbour.", "Check the border between the two bodies and correct it."
+    ),
+    Code.BODIES_CUT_OUT: Message(
+        "The bodies were cut out of whole vertebrae by the bundled network.", "Look at their posterior walls in the overview."
+    ),
+    Code.BODY_FRAGMENTED: Message(
+        "The segmentation of this body lies in several pieces.", "Remove what does not belong to the body and fill what is missing."
+    ),
+    Code.BODY_SHAPE_UNUSUAL: Message(
+        "The segmentation of this body has holes, a ragged surface or an unlikely length.", "Check the outline of this body and correct it."
+    ),
+    Code.BODY_WITH_ARCH: Message(
+        "The segmentation of this body reaches into the arch, so it was not measured.",
+        "Cut it at the posterior wall, where the pedicles begin.",
+    ),
+    Code.BODY_NOT_BONE: Message(
+        "What was segmented as this body reads like fat, air or soft tissue and was not measured.",
+        "Check that the segmentation belongs to this scan and lies on bone.",
+    ),
+    Code.BODY_METAL: Message(
+        "The body holds metal or cement, which falsify its density, so it was not measured.", "Measure a vertebra without an implant."
     ),
     Code.LABEL_MAP_UNUSABLE: Message(
         "The label map of vertebral bodies cannot be used with this scan.",
-        "Give an integer label map on the scan's own grid with VerSe numbers (T1-T12 = 8-19, L1-L6 = 20-25).",
+        "Give an integer label map on the scan's own grid with segment names, or with VerSe (L1 = 20) or TotalSegmentator numbers (L1 = 31).",
+    ),
+    Code.LABELS_AMBIGUOUS: Message(
+        "The numbers of the label map can be meant as VerSe's or as TotalSegmentator's.",
+        "Say which with --bodies-numbering verse or --bodies-numbering totalsegmentator.",
+    ),
+    Code.WHOLE_VERTEBRAE: Message(
+        "The label map holds whole vertebrae, and no bodies could be cut out of them.",
+        "Give a label map of bodies without arches, or use the bundled engine.",
     ),
     Code.ROI_EMPTY: Message(
         "Nothing is left of this body after the erosion.", "Reduce the erosion margin or check the segmentation of this body."
@@ -243,7 +301,27 @@ MESSAGES: dict[Code, Message] = {
         "PyTorch is not installed.", "In 3D Slicer install the PyTorch extension; elsewhere run pip install torch."
     ),
     Code.DEVICE_FALLBACK: Message("The requested device does not work; the CPU was used instead.", "Run vertebral-bmd doctor to see why."),
+    Code.ENGINE_MISSING: Message(
+        "TotalSegmentator 2.15 or newer was not found.",
+        "Install it with pip install 'TotalSegmentator>=2.15', name its program in VERTEBRAL_BMD_TOTALSEGMENTATOR, or use --engine bundled.",
+    ),
+    Code.ENGINE_WEIGHTS_MISSING: Message(
+        "The networks of TotalSegmentator are not on this computer, and VertebralBMD downloads nothing.",
+        "Fetch them once with totalseg_download_weights -t vertebrae_pp_refined.",
+    ),
+    Code.ENGINE_FAILED: Message(
+        "TotalSegmentator ended without a usable result.", "Run it by itself on this scan to see why, or use --engine bundled."
+    ),
 }
+
+#: Flags of a body with which it is not measured, the worst first: its value would be of something else.
+UNMEASURABLE: tuple[Code, ...] = (
+    Code.BODY_CUT_OFF,
+    Code.LEVEL_DUPLICATED,
+    Code.BODY_NOT_BONE,
+    Code.BODY_METAL,
+    Code.BODY_WITH_ARCH,
+)
 
 #: Refusals that a user may overrule with ``--allow``; the others leave nothing that could be measured.
 ALLOWABLE: frozenset[Code] = frozenset({Code.NOT_HU, Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY, Code.CONTRAST})

@@ -56,12 +56,12 @@ def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings, levels: Seq
     cut = _Cut(scan, vertebrae, _boxes(labels), {} if edited is None else _boxes(edited), edited)
     rules = RoiRules(settings.erosion_mm, settings.erosion_shape, settings.region, settings.central_fraction)
     found = {level: vertebrae.get(level) for level in levels}
-    whole = [level for level, vertebra in found.items() if vertebra is not None and vertebra.complete]
+    whole = [level for level, vertebra in found.items() if vertebra is not None and vertebra.refusal is None]
     usual = {} if edited is not None else _usual_bones(cut, whole)
     regions, missing = [], {}
     for level, vertebra in found.items():
         if level not in whole:
-            missing[level] = Code.LEVEL_NOT_FOUND if vertebra is None else Code.BODY_CUT_OFF
+            missing[level] = Code.LEVEL_NOT_FOUND if vertebra is None else vertebra.refusal
             continue
         region = _region(cut, vertebra, rules, usual.get(level))
         unusable = _too_small(region, scan)
@@ -78,7 +78,7 @@ def heights_of(vertebrae: Vertebrae) -> dict[str, Heights]:
     ups = _ups(vertebrae)
     found = {}
     for vertebra in vertebrae.bodies:
-        if vertebra.complete:
+        if vertebra.refusal is None:
             place = _around([boxes[vertebra.label]], vertebrae.label_map.GetSize()[::-1])
             fine = fine_body(_body(vertebrae, vertebra.label, place), 0.0)
             axes = body_axes(fine.points_lps_mm(skin=True), ups[vertebra.level])
@@ -123,7 +123,7 @@ class _Cut:
 
     def near(self, level: str) -> list[Vertebra]:
         """The whole bodies nearest to a level, itself among them."""
-        whole = [body for body in self.vertebrae.bodies if body.complete]
+        whole = [body for body in self.vertebrae.bodies if body.refusal is None]
         order = [body.level for body in whole].index(level)
         return sorted(whole, key=lambda body: abs(whole.index(body) - order))[:_COMPARED]
 

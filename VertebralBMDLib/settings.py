@@ -25,6 +25,7 @@ class Settings:
     levels: tuple[str, ...] = ("L1", "L2")
     engine: str = "bundled"
     bodies: Path | None = None
+    bodies_numbering: str = "auto"
     level_at: tuple[str, tuple[float, float, float]] | None = None
     calibration: str = "auto"
     rods: Path | None = None

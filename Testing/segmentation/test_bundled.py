@@ -8,6 +8,7 @@ from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.scan import Scan
 from VertebralBMDLib.segmentation import bundled
 from VertebralBMDLib.segmentation.bundled import BundledEngine
+from VertebralBMDLib.segmentation.refined import RefinedBody, central_part
 
 
 def dice(found, truth):
@@ -59,7 +60,7 @@ def test_progress_rises_to_its_end(scan):
 
 
 def body(x, y, z, score=0.9, volume=25.0):
-    return bundled._Body(None, np.array([x, y, z], dtype=float), volume, score)
+    return RefinedBody(None, np.array([x, y, z], dtype=float), volume, score)
 
 
 def heights(chain):
@@ -93,5 +94,5 @@ def test_two_readings_of_one_body_are_one():
 def test_the_part_nearest_to_the_middle_is_the_body():
     mask = np.zeros((48, 48, 48), dtype=bool)
     mask[20:30, 18:30, 18:30], mask[40:48, 12:36, 12:36], mask[24, 40, 40] = True, True, True
-    kept = bundled._central_part(mask)
+    kept = central_part(mask)
     assert kept.sum() == 10 * 12 * 12 and kept[25, 24, 24] and not kept[44, 20, 20]

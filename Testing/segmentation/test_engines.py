@@ -1,4 +1,4 @@
-"""The user's own label map, the choice of an engine, and renumbering from a point."""
+"""The user's own label map in VerSe numbers, the choice of an engine, and renumbering from a point."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from VertebralBMDLib.scan import Scan
 from VertebralBMDLib.segmentation.bundled import BundledEngine
 from VertebralBMDLib.segmentation.engines import engine_for, renumbered
 from VertebralBMDLib.segmentation.own import LabelMapEngine, read_label_map
+from VertebralBMDLib.segmentation.totalsegmentator import TotalSegmentatorEngine
 
 SPACING, ORIGIN = (1.0, 1.0, 2.0), (-20.0, 10.0, 500.0)
 #: Ranges of k of bodies of 24 x 24 mm; every one holds 10 cm³ but the last.
@@ -58,14 +59,6 @@ def test_bodies_are_listed_from_cranial_with_their_centres_and_volumes(tmp_path,
     assert found.engine == "label-map" and found.models == () and found.flags == ()
     assert np.array_equal(sitk.GetArrayFromImage(found.label_map), sitk.GetArrayFromImage(volume()))
     assert found.get("L2").label == 21 and found.get("L5") is None
-
-
-def test_a_body_of_unusual_volume_is_flagged(tmp_path, scan):
-    assert segmented(tmp_path, volume(), scan).get("L3").flags == (Code.BODY_VOLUME_UNUSUAL,)
-    assert segmented(tmp_path, volume({20: (4, 66)}), scan).get("L1").flags == ()
-    large = volume()
-    large[6:34, 6:34, 4:66] = 20
-    assert segmented(tmp_path, large, scan).get("L1").flags == (Code.BODY_VOLUME_UNUSUAL,)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +140,10 @@ def test_whole_numbers_of_any_type_are_labels(tmp_path, scan, pixel):
 
 
 def test_own_bodies_come_before_an_engine_and_unknown_engines_are_named(tmp_path):
-    assert isinstance(engine_for("bundled", None, "cpu"), BundledEngine)
-    assert isinstance(engine_for("bundled", tmp_path / "bodies.nii.gz", "cpu"), LabelMapEngine)
-    with pytest.raises(ValueError, match="'magic'.*bundled"):
+    assert isinstance(engine_for("bundled", None, "cpu").engine, BundledEngine)
+    assert isinstance(engine_for("totalsegmentator", None, "cpu").engine, TotalSegmentatorEngine)
+    assert isinstance(engine_for("bundled", tmp_path / "bodies.nii.gz", "cpu").engine, LabelMapEngine)
+    with pytest.raises(ValueError, match="'magic'.*bundled, totalsegmentator"):
         engine_for("magic", None, "cpu")
 
 
@@ -169,8 +163,9 @@ def test_renumbering_counts_every_body_from_the_one_that_holds_the_point(tmp_pat
 def test_renumbering_removes_the_doubts_about_levels_and_says_who_did_it(tmp_path, scan):
     from dataclasses import replace
 
-    doubtful = replace(segmented(tmp_path, volume(), scan), flags=(Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY, Code.BODY_CUT_OFF))
-    assert renumbered(doubtful, "L1", middle(20)).flags == (Code.LEVEL_SET_BY_USER, Code.BODY_CUT_OFF)
+    doubts = (Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY, Code.LEVEL_ORDER, Code.BODIES_CUT_OUT)
+    doubtful = replace(segmented(tmp_path, volume(), scan), flags=doubts)
+    assert renumbered(doubtful, "L1", middle(20)).flags == (Code.LEVEL_SET_BY_USER, Code.BODIES_CUT_OUT)
 
 
 def test_bodies_beyond_the_ends_of_the_column_lose_their_names(tmp_path, scan):

@@ -199,6 +199,7 @@ def settings_entry(settings: Settings) -> dict:
         device=settings.device,
         allow=sorted(Code(code).value for code in settings.allow),
         own_bodies=settings.bodies is not None,
+        bodies_numbering=settings.bodies_numbering,
         own_roi=settings.roi is not None,
         **known(level_at=level_at),
     )

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..grid import cropped_to, cube_grid, field_grid, resampled
+from ..grid import field_grid, resampled
 from ..network import segmentation as network
 from ..network.models import identity
 from ..quality import Code, Refused
 from ..scan import Scan
-from .labelled import cut_by_border, labelled_bodies
+from .labelled import labelled_bodies
 from .levels import name_levels, neighbouring_steps
+from .refined import RefinedBody, numbered_bodies, refined_body
 from .vertebrae import Progress, Vertebrae
 
 _PEAK = 0.25
-_SMALLEST_BODY_CM3 = 4.0
-_RECENTRE_MM = 3.0
 #: A peak this near to the centre of a body that was found belongs to it.
 _SAME_BODY_MM = 9.0
 #: Bodies of one column: distance between neighbours, and how far a centre may lie from the line through the others.
 _NEAREST_MM, _FURTHEST_MM, _OFF_COLUMN_MM = 14.0, 70.0, 30.0
 #: Longest step from the last body to a further one, and how often the column is searched for missing bodies.
 _STEP_MM, _ROUNDS = 38.0, 4
-
-
-@dataclass(frozen=True)
-class _Body:
-    """One refined body: its probability on a crop along the patient's axes, and its centre in LPS mm."""
-
-    probability: sitk.Image
-    centre: np.ndarray
-    volume_cm3: float
-    score: float
 
 
 class BundledEngine:
@@ -53,7 +40,7 @@ class BundledEngine:
         probabilities = network.localise(field, self._device)
         progress(0.3)
         centres = _centres(probabilities, field)
-        bodies: list[_Body] = []
+        bodies: list[RefinedBody] = []
         for index, centre in enumerate(centres):
             bodies += self._new_body(scan.image, centre, bodies)
             progress(0.3 + 0.5 * (index + 1) / len(centres))
@@ -67,36 +54,18 @@ class BundledEngine:
             column = _column(_distinct(bodies))
         if not column:
             raise Refused(Code.NO_VERTEBRAE)
-        label_map, complete = _label_map(scan.image, column)
+        label_map, complete = numbered_bodies(scan.image, column)
         naming = name_levels(field, np.array([body.centre for body in column]), complete)
         progress(0.95)
         models = (identity(network.LOCALISE), identity(network.REFINE))
         return labelled_bodies(label_map, naming, complete, self.name, models)
 
-    def _new_body(self, image: sitk.Image, centre: np.ndarray, known: list[_Body]) -> list[_Body]:
+    def _new_body(self, image: sitk.Image, centre: np.ndarray, known: list[RefinedBody]) -> list[RefinedBody]:
         """The body around ``centre`` in a list, which is empty where there is none or it is known."""
         if any(np.linalg.norm(centre - body.centre) <= _SAME_BODY_MM for body in known):
             return []
-        body = self._refined(image, centre)
+        body = refined_body(image, centre, self._device)
         return [body] if body is not None else []
-
-    def _refined(self, image: sitk.Image, centre: np.ndarray) -> _Body | None:
-        """The body around ``centre``, read again around its own centre where that lies elsewhere; None where there is none."""
-        for _attempt in range(3):
-            grid = cube_grid(centre, network.REFINE_SIZE, network.REFINE_SPACING_MM)
-            probability = network.refine(resampled(image, grid), self._device)
-            mask = _central_part(probability >= 0.5)
-            volume = float(mask.sum()) * network.REFINE_SPACING_MM**3 / 1000
-            if volume < _SMALLEST_BODY_CM3:
-                return None
-            found = np.array(grid.GetOrigin()) + network.REFINE_SPACING_MM * np.argwhere(mask).mean(axis=0)[::-1]
-            moved = np.linalg.norm(found - centre)
-            centre = found
-            if moved < _RECENTRE_MM:
-                break
-        kept = sitk.GetImageFromArray(np.where(ndimage.binary_dilation(mask, iterations=2), probability, 0.0).astype(np.float32))
-        kept.CopyInformation(grid)
-        return _Body(kept, centre, volume, float(probability[mask].mean()))
 
 
 def _centres(probabilities: np.ndarray, field: sitk.Image) -> list[np.ndarray]:
@@ -107,7 +76,7 @@ def _centres(probabilities: np.ndarray, field: sitk.Image) -> list[np.ndarray]:
     return [np.array(field.TransformIndexToPhysicalPoint([int(i) for i in peaks[k][::-1]])) for k in order]
 
 
-def _missing(column: list[_Body]) -> list[np.ndarray]:
+def _missing(column: list[RefinedBody]) -> list[np.ndarray]:
     """Where further bodies would lie: in gaps of the column, and one step beyond either end."""
     if len(column) < 2:
         return []
@@ -128,42 +97,30 @@ def _is_body(probability: np.ndarray, field: sitk.Image, place: np.ndarray) -> b
     return bool(probability[around].size and probability[around].max() > 0.5)
 
 
-def _central_part(mask: np.ndarray) -> np.ndarray:
-    """The connected part nearest to the middle of the crop."""
-    labelled, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    middle = (np.array(mask.shape) - 1) / 2
-    distances = [np.linalg.norm(np.argwhere(labelled == k) - middle, axis=1).min() for k in range(1, count + 1)]
-    sizes = ndimage.sum_labels(mask, labelled, range(1, count + 1))
-    near = [k for k in range(count) if sizes[k] > 0.2 * max(sizes)]
-    return labelled == 1 + min(near, key=lambda k: distances[k])
-
-
-def _distinct(bodies: list[_Body]) -> list[_Body]:
+def _distinct(bodies: list[RefinedBody]) -> list[RefinedBody]:
     """One entry per body: of those whose centres lie closer than bodies can, the most certain."""
-    kept: list[_Body] = []
+    kept: list[RefinedBody] = []
     for body in sorted(bodies, key=lambda b: -b.score):
         if all(np.linalg.norm(body.centre - other.centre) > _NEAREST_MM for other in kept):
             kept.append(body)
     return kept
 
 
-def _column(bodies: list[_Body]) -> list[_Body]:
+def _column(bodies: list[RefinedBody]) -> list[RefinedBody]:
     """The longest chain of bodies that follow each other like a spine, from cranial to caudal."""
     ordered = sorted(bodies, key=lambda b: -b.centre[2])
-    best: list[list[_Body]] = []
+    best: list[list[RefinedBody]] = []
     for index, body in enumerate(ordered):
         chains = [best[k] for k in range(index) if _follows(best[k], body)]
         best.append([*max(chains, key=_weight, default=[]), body])
     return max(best, key=_weight, default=[])
 
 
-def _weight(chain: list[_Body]) -> float:
+def _weight(chain: list[RefinedBody]) -> float:
     return sum(body.score * body.volume_cm3 for body in chain)
 
 
-def _follows(chain: list[_Body], body: _Body) -> bool:
+def _follows(chain: list[RefinedBody], body: RefinedBody) -> bool:
     """True when ``body`` can be the next below the last of ``chain``: near enough and not far off its direction."""
     step = body.centre - chain[-1].centre
     if not _NEAREST_MM < np.linalg.norm(step) < _FURTHEST_MM or np.linalg.norm(step[:2]) > -step[2]:
@@ -172,22 +129,3 @@ def _follows(chain: list[_Body], body: _Body) -> bool:
         return True
     before = chain[-1].centre - chain[-2].centre
     return bool(np.linalg.norm(step - before * np.linalg.norm(step) / np.linalg.norm(before)) < _OFF_COLUMN_MM)
-
-
-def _label_map(image: sitk.Image, column: list[_Body]) -> tuple[sitk.Image, list[bool]]:
-    """Bodies numbered 1, 2, ... from cranial to caudal on the scan's grid, and whether each lies whole in the scan."""
-    labels = np.zeros(image.GetSize()[::-1], dtype=np.uint8)
-    best = np.full(labels.shape, 0.5, dtype=np.float32)
-    complete = []
-    for number, body in enumerate(column, start=1):
-        region = cropped_to(image, body.probability, margin=1)
-        start = image.TransformPhysicalPointToIndex(region.GetOrigin())
-        part = tuple(slice(s, s + n) for s, n in zip(start[::-1], region.GetSize()[::-1]))
-        probability = sitk.GetArrayFromImage(sitk.Resample(body.probability, region, sitk.Transform(), sitk.sitkLinear, 0.0))
-        inside = probability > best[part]
-        labels[part][inside] = number
-        best[part][inside] = probability[inside]
-        complete.append(not inside.any() or not cut_by_border(inside, start, image))
-    label_map = sitk.GetImageFromArray(labels)
-    label_map.CopyInformation(image)
-    return label_map, complete

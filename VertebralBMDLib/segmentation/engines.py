@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,45 @@ import SimpleITK as sitk
 
 from ..anatomy import COLUMN, label_of
 from ..quality import Code, Refused
+from ..scan import Scan
 from .bundled import BundledEngine
 from .levels import GAP_CONFIDENCE, column_has_gap
 from .own import LabelMapEngine
-from .vertebrae import Engine, Vertebrae
+from .quality_checks import checked_bodies
+from .totalsegmentator import TotalSegmentatorEngine
+from .vertebrae import Engine, Progress, Vertebrae
 
 #: Engines by their name for ``--engine``.
-ENGINES = {BundledEngine.name: BundledEngine}
+ENGINES = {engine.name: engine for engine in (BundledEngine, TotalSegmentatorEngine)}
+
+#: Doubts about names that a point given by the user settles.
+_SETTLED = (Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY, Code.LEVEL_ORDER)
 
 
-def engine_for(name: str, bodies: Path | None, device: str) -> Engine:
-    """The user's own label map when there is one, else the engine of that name. Raises ValueError for an unknown name."""
+@dataclass(frozen=True)
+class CheckedEngine:
+    """An engine whose every result is checked (``quality_checks``)."""
+
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """That of the engine."""
+        return self.engine.name
+
+    def segment(self, scan: Scan, progress: Progress) -> Vertebrae:
+        """See ``Engine``."""
+        return checked_bodies(scan, self.engine.segment(scan, progress))
+
+
+def engine_for(name: str, bodies: Path | None, device: str, numbering: str = "auto") -> Engine:
+    """The user's own label map when there is one (with ``numbering`` "auto", "verse" or "totalsegmentator"), else the engine of
+    that name; either way with its results checked. Raises ValueError for an unknown name."""
     if bodies is not None:
-        return LabelMapEngine(bodies)
+        return CheckedEngine(LabelMapEngine(bodies, numbering, device))
     if name not in ENGINES:
         raise ValueError(f"Unknown engine {name!r}; use one of {', '.join(ENGINES)}.")
-    return ENGINES[name](device)
+    return CheckedEngine(ENGINES[name](device))
 
 
 def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) -> Vertebrae:
@@ -55,6 +78,6 @@ def renumbered(vertebrae: Vertebrae, level: str, point_lps_mm: Sequence[float]) 
             bodies.append(replace(body, level=name, label=label_of(name), level_confidence=GAP_CONFIDENCE if gap else 1.0))
     relabelled = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(label_map)])
     relabelled.CopyInformation(label_map)
-    others = (flag for flag in vertebrae.flags if flag not in (Code.LEVEL_UNCERTAIN, Code.TRANSITIONAL_ANATOMY))
+    others = (flag for flag in vertebrae.flags if flag not in _SETTLED)
     flags = (Code.LEVEL_SET_BY_USER, *((Code.LEVEL_UNCERTAIN,) if gap else ()), *others)
     return replace(vertebrae, label_map=relabelled, bodies=tuple(bodies), flags=flags)

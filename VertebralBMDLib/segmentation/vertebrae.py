@@ -9,7 +9,7 @@ from typing import Protocol
 import SimpleITK as sitk
 
 from ..network.models import Model
-from ..quality import Code
+from ..quality import UNMEASURABLE, Code
 from ..scan import Scan
 
 #: Called with the fraction of the stage that is done (0 to 1).
@@ -27,6 +27,13 @@ class Vertebra:
     complete: bool
     volume_cm3: float
     flags: tuple[Code, ...] = ()
+
+    @property
+    def refusal(self) -> Code | None:
+        """Why this body is not measured, or None."""
+        if not self.complete:
+            return Code.BODY_CUT_OFF
+        return next((code for code in UNMEASURABLE if code in self.flags), None)
 
 
 @dataclass(frozen=True)
@@ -50,4 +57,4 @@ class Engine(Protocol):
     name: str
 
     def segment(self, scan: Scan, progress: Progress) -> Vertebrae:
-        """Bodies with their levels. Raises Refused (NO_VERTEBRAE, MODEL_DAMAGED, TORCH_MISSING, LABEL_MAP_UNUSABLE)."""
+        """Bodies with their levels. Raises Refused (NO_VERTEBRAE, and what each engine names)."""

@@ -1,0 +1,80 @@
+"""Bodies from the bundled refining network: one around each given centre, and all of them painted on the scan's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..grid import cropped_to, cube_grid, resampled
+from ..network import segmentation as network
+from .labelled import cut_by_border
+
+_SMALLEST_BODY_CM3 = 4.0
+_RECENTRE_MM = 3.0
+
+
+@dataclass(frozen=True)
+class RefinedBody:
+    """One refined body: its probability on a crop along the patient's axes, and its centre in LPS mm."""
+
+    probability: sitk.Image
+    centre: np.ndarray
+    volume_cm3: float
+    score: float
+
+
+def refined_body(image: sitk.Image, centre: np.ndarray, device: str) -> RefinedBody | None:
+    """The body around ``centre`` (LPS mm), read again around its own centre where that lies elsewhere; None where there is none.
+
+    Raises Refused (MODEL_DAMAGED, TORCH_MISSING).
+    """
+    for _attempt in range(3):
+        grid = cube_grid(centre, network.REFINE_SIZE, network.REFINE_SPACING_MM)
+        probability = network.refine(resampled(image, grid), device)
+        mask = central_part(probability >= 0.5)
+        volume = float(mask.sum()) * network.REFINE_SPACING_MM**3 / 1000
+        if volume < _SMALLEST_BODY_CM3:
+            return None
+        found = np.array(grid.GetOrigin()) + network.REFINE_SPACING_MM * np.argwhere(mask).mean(axis=0)[::-1]
+        moved = np.linalg.norm(found - centre)
+        centre = found
+        if moved < _RECENTRE_MM:
+            break
+    kept = sitk.GetImageFromArray(np.where(ndimage.binary_dilation(mask, iterations=2), probability, 0.0).astype(np.float32))
+    kept.CopyInformation(grid)
+    return RefinedBody(kept, centre, volume, float(probability[mask].mean()))
+
+
+def central_part(mask: np.ndarray) -> np.ndarray:
+    """The connected part nearest to the middle of the crop."""
+    labelled, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    middle = (np.array(mask.shape) - 1) / 2
+    distances = [np.linalg.norm(np.argwhere(labelled == k) - middle, axis=1).min() for k in range(1, count + 1)]
+    sizes = ndimage.sum_labels(mask, labelled, range(1, count + 1))
+    near = [k for k in range(count) if sizes[k] > 0.2 * max(sizes)]
+    return labelled == 1 + min(near, key=lambda k: distances[k])
+
+
+def numbered_bodies(image: sitk.Image, bodies: Sequence[RefinedBody]) -> tuple[sitk.Image, list[bool]]:
+    """``bodies`` numbered 1, 2, ... in their order on the scan's grid (uint8), and whether each lies whole in the scan."""
+    labels = np.zeros(image.GetSize()[::-1], dtype=np.uint8)
+    best = np.full(labels.shape, 0.5, dtype=np.float32)
+    complete = []
+    for number, body in enumerate(bodies, start=1):
+        region = cropped_to(image, body.probability, margin=1)
+        start = image.TransformPhysicalPointToIndex(region.GetOrigin())
+        part = tuple(slice(s, s + n) for s, n in zip(start[::-1], region.GetSize()[::-1]))
+        probability = sitk.GetArrayFromImage(sitk.Resample(body.probability, region, sitk.Transform(), sitk.sitkLinear, 0.0))
+        inside = probability > best[part]
+        labels[part][inside] = number
+        best[part][inside] = probability[inside]
+        complete.append(not inside.any() or not cut_by_border(inside, start, image))
+    label_map = sitk.GetImageFromArray(labels)
+    label_map.CopyInformation(image)
+    return label_map, complete
