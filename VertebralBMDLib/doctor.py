@@ -7,7 +7,8 @@ from importlib import metadata
 
 from . import __version__
 from .network.models import checked_file, working_device
-from .quality import Refused
+from .quality import MESSAGES, Refused
+from .segmentation.totalsegmentator_program import installed, runnable_tasks, weights_folder
 
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "pydicom", "matplotlib", "Jinja2", "slicer-core", "monai")
 _OPTIONAL = ("slicer-core", "monai", "matplotlib", "Jinja2")
@@ -34,4 +35,14 @@ def report() -> tuple[str, bool]:
         except Refused as refusal:
             healthy = False
             lines.append(f"{name:14} {refusal}")
+    lines.append(f"TotalSegmentator (optional): {_totalsegmentator()}")
     return "\n".join(lines), healthy
+
+
+def _totalsegmentator() -> str:
+    """Its version and the tasks for which its networks are there, or what is missing."""
+    try:
+        _command, version = installed()
+        return f"{version}, " + " and ".join(task.name for task in runnable_tasks(weights_folder()))
+    except Refused as refusal:
+        return MESSAGES[refusal.code].sentence

@@ -116,7 +116,7 @@ def test_the_reason_to_leave_a_level_out_is_explained():
         ("phantom:/data/doe/certificate.json", "phantom"),
         ("phantom:jane-doe", "phantom"),
         ("phantom:qrm-bdc3,async:/data/doe/a.json,tissue:/data/doe/b.json", "phantom:qrm-bdc3,async,tissue"),
-        ("async:/data/doe,jane/a.json,none", "async,none"),
+        ("async:/data/doe,jane/a.json,none", "async"),
         ("async:C:\\doe\\a.json,async:b.json", "async"),
     ],
 )

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..calibration.catalogue import phantom_names
+from ..calibration.request import parsed
 from ..quality import Code
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebra
     from ..settings import Settings
-
-_CALIBRATION_KINDS = ("auto", "phantom", "async", "tissue", "none")
 
 
 def known(**values) -> dict:
@@ -206,13 +205,9 @@ def settings_entry(settings: Settings) -> dict:
 
 
 def _calibration_asked(asked: str) -> str:
-    """``--calibration`` without the paths it may hold: "phantom:qrm-bdc3,async:FILE" -> "phantom:qrm-bdc3,async".
-
-    A path may itself hold a comma, so that nothing but known kinds and names of the catalogue is let through.
-    """
-    catalogue, kept = phantom_names(), []
-    for part in asked.split(","):
-        kind, _colon, name = part.partition(":")
-        if kind in _CALIBRATION_KINDS:
-            kept.append(part if kind == "phantom" and name in catalogue else kind)
+    """``--calibration`` without the paths it may hold: "phantom:qrm-bdc3,async:FILE" -> "phantom:qrm-bdc3,async"."""
+    if asked in ("auto", "none"):
+        return asked
+    catalogue = phantom_names()
+    kept = [f"{each.kind}:{each.name}" if each.kind == "phantom" and each.name in catalogue else each.kind for each in parsed(asked)]
     return ",".join(dict.fromkeys(kept))
