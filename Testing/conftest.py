@@ -19,20 +19,26 @@ from VertebralBMDLib.settings import Settings  # noqa: E402
 from VertebralBMDLib.simulation.patient import PatientSpec, SimulatedPatient, simulate_patient  # noqa: E402
 from VertebralBMDLib.simulation.scanner import TYPICAL  # noqa: E402
 
+SPEC = PatientSpec(
+    seed=5,
+    vbmd=105.0,
+    spacing_mm=(1.2, 1.2, 3.0),
+    levels=("T11", "S1"),
+    phantom="qrm-bdc3",
+    scanner=replace(TYPICAL, slope_error=0.03, intercept_hu=4.0),
+)
+
 
 @pytest.fixture(scope="session")
 def patient() -> SimulatedPatient:
     """T11 to the sacrum on a QRM-BDC/3, by a scanner that reads 3 % too high."""
-    return simulate_patient(
-        PatientSpec(
-            seed=5,
-            vbmd=105.0,
-            spacing_mm=(1.2, 1.2, 3.0),
-            levels=("T11", "S1"),
-            phantom="qrm-bdc3",
-            scanner=replace(TYPICAL, slope_error=0.03, intercept_hu=4.0),
-        )
-    )
+    return simulate_patient(SPEC)
+
+
+@pytest.fixture(scope="session")
+def enhanced_patient() -> SimulatedPatient:
+    """The same person, T12 to L3, with contrast medium in the portal phase."""
+    return simulate_patient(replace(SPEC, contrast="portal", levels=("T12", "L3")))
 
 
 @pytest.fixture(scope="session")

@@ -106,13 +106,14 @@ def test_a_missing_scan_is_a_refusal(tmp_path, capsys):
     assert MESSAGES[Code.UNREADABLE].remedy in capsys.readouterr().err
 
 
-def test_contrast_in_the_header_is_refused_with_3_and_allowed_with_0(patient, patient_files, tmp_path, capsys):
-    write_dicom_series(patient.image, tmp_path / "dicom", {"KVP": 120, "ContrastBolusAgent": "Iohexol"})
-    assert measure(tmp_path / "dicom", tmp_path / "out", "--bodies", patient_files / "bodies.nii.gz") == 3
+def test_contrast_in_the_aorta_is_refused_with_3_and_allowed_with_0(enhanced_patient, tmp_path, capsys):
+    write_dicom_series(enhanced_patient.image, tmp_path / "dicom", {"KVP": 120, "ContrastBolusAgent": "NONE"})
+    sitk.WriteImage(enhanced_patient.bodies, str(tmp_path / "bodies.nii.gz"))
+    assert measure(tmp_path / "dicom", tmp_path / "out", "--bodies", tmp_path / "bodies.nii.gz") == 3
     assert MESSAGES[Code.CONTRAST].remedy in capsys.readouterr().err
     refused = read(tmp_path / "out")
     assert "vbmd_mg_cm3" not in refused["patient"] and not any("vbmd_roi_mg_cm3" in vertebra for vertebra in refused["vertebrae"])
-    assert measure(tmp_path / "dicom", tmp_path / "out", "--bodies", patient_files / "bodies.nii.gz", "--allow", "CONTRAST") == 0
+    assert measure(tmp_path / "dicom", tmp_path / "out", "--bodies", tmp_path / "bodies.nii.gz", "--allow", "CONTRAST") == 0
     allowed = read(tmp_path / "out")
     assert (
         "CONTRAST" in allowed["patient"]["flags"]
@@ -120,6 +121,14 @@ def test_contrast_in_the_header_is_refused_with_3_and_allowed_with_0(patient, pa
         and allowed["scan"]["contrast"] == "yes"
         and allowed["scan"]["kvp"] == 120
     )
+
+
+def test_a_header_that_names_an_agent_is_not_believed_against_the_blood(patient, patient_files, tmp_path):
+    write_dicom_series(patient.image, tmp_path / "dicom", {"KVP": 120, "ContrastBolusAgent": "Iohexol"})
+    assert measure(tmp_path / "dicom", tmp_path / "out", "--bodies", patient_files / "bodies.nii.gz") == 0
+    found = read(tmp_path / "out")
+    assert found["scan"]["contrast"] == "no" and "CONTRAST_TAG_WRONG" in found["patient"]["flags"]
+    assert "CONTRAST" not in found["patient"]["flags"] and found["patient"]["vbmd_mg_cm3"] > 0
 
 
 def test_several_series_are_listed_on_stderr_and_chosen_with_series(body_like, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -336,3 +337,10 @@ def test_a_volume_from_dicom_keeps_its_acquisition_up_to_the_worker(tmp_path, mo
 
     sitk.WriteImage(with_acquisition(scan.image, scan.acquisition), str(tmp_path / "scan.nrrd"))
     assert load(tmp_path / "scan.nrrd").acquisition == scan.acquisition
+
+    path = Database().fileForInstance("1.2.3")
+    virtual = pydicom.dcmread(path)
+    virtual.SeriesDescription = "VNC"
+    virtual.save_as(path)
+    with pytest.raises(Refused, match="VIRTUAL_NON_CONTRAST"):
+        scene.scan_from_volume(volume)

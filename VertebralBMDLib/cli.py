@@ -11,7 +11,6 @@ from pathlib import Path
 from . import __version__
 from .anatomy import LABELS
 from .calibration.catalogue import MATERIALS
-from .diagnosis import threshold_names
 from .phantom_commands import KINDS as PHANTOM_KINDS
 from .phantom_commands import add_phantom
 from .quality import ALLOWABLE, Code, Refused
@@ -105,7 +104,7 @@ def _add_measure(commands) -> None:
     measure.add_argument(
         "--convert-to", type=_conversion, metavar="MATERIAL=FACTOR", help="multiply densities by your own factor, for example CaHA=1.15"
     )
-    measure.add_argument("--thresholds", default="acr", metavar="NAME", help=f"limits of the categories: {', '.join(threshold_names())}")
+    measure.add_argument("--thresholds", default="acr", metavar="NAME", help="limits of the categories: a name in Resources/Thresholds")
     measure.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
     measure.add_argument("--erosion-mm", type=float, default=3.0)
     measure.add_argument(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import COLUMN, is_lumbar
-from .quality import Code
+from .quality import Code, Refused
 from .resources import resource
 from .scan import Acquisition
 
@@ -91,8 +91,11 @@ class Thresholds:
 
 
 def threshold_names() -> tuple[str, ...]:
-    """Names that ``load_thresholds`` knows."""
-    return tuple(sorted(path.stem for path in resource("Thresholds").glob("*.json")))
+    """Names that ``load_thresholds`` knows. Raises Refused(MODEL_DAMAGED) where the installation has none."""
+    try:
+        return tuple(sorted(path.stem for path in resource("Thresholds").glob("*.json")))
+    except FileNotFoundError as error:
+        raise Refused(Code.MODEL_DAMAGED, "Thresholds") from error
 
 
 def load_thresholds(name: str) -> Thresholds:

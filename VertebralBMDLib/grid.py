@@ -60,6 +60,6 @@ def smoothed_within(hu: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float
     ``hu``, ``mask``: (z, y, x), ``spacing_mm`` in the same order.
     """
     sigma = [sigma_mm / each for each in spacing_mm]
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, truncate=2.5)
-    total = ndimage.gaussian_filter(np.where(mask, hu, 0).astype(np.float32), sigma, truncate=2.5)
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant", truncate=2.5)
+    total = ndimage.gaussian_filter(np.where(mask, hu, 0).astype(np.float32), sigma, mode="constant", truncate=2.5)
     return total / np.maximum(weight, 1e-3)

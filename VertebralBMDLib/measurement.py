@@ -11,7 +11,7 @@ from .diagnosis import MeasuredLevel
 from .quality import Code
 from .regions import Region
 from .roi.findings import Exclusion
-from .roi.region import LARGEST_EXCLUDED
+from .roi.region import LARGEST_EXCLUDED_SHARE
 from .scan import Scan
 from .segmentation.vertebrae import Vertebra
 
@@ -89,11 +89,9 @@ def roi_flags(region: Region, value: Density) -> list[Code]:
 
 def _finding_flags(region: Region) -> list[Code]:
     """ROI_FINDING_EXCLUDED, and LESION where the findings fill too much of the ROI."""
-    roi = region.roi
-    if not roi.exclusions:
+    if not region.roi.exclusions:
         return []
-    share = roi.excluded.sum() / (roi.roi | roi.excluded).sum()
-    return [Code.ROI_FINDING_EXCLUDED] + ([Code.LESION] if share > LARGEST_EXCLUDED else [])
+    return [Code.ROI_FINDING_EXCLUDED] + ([Code.LESION] if region.roi.excluded_share > LARGEST_EXCLUDED_SHARE else [])
 
 
 def _height_flags(loss: float | None) -> list[Code]:

@@ -238,7 +238,7 @@ MESSAGES: dict[Code, Message] = {
         "The network reads CaHA equivalents and this phantom is of another material, so its value is withheld.",
         "Use the ROI value; the two materials have no common scale.",
     ),
-    Code.MODEL_DAMAGED: Message("A bundled model file is missing or its checksum is wrong.", "Reinstall VertebralBMD."),
+    Code.MODEL_DAMAGED: Message("A bundled file is missing or its checksum is wrong.", "Reinstall VertebralBMD."),
     Code.TORCH_MISSING: Message(
         "PyTorch is not installed.", "In 3D Slicer install the PyTorch extension; elsewhere run pip install torch."
     ),

@@ -45,7 +45,8 @@ _ANATOMY = "Anatomic codes - DICOM master list"
 def scan_from_volume(volume_node) -> Scan:
     """The Scan of a vtkMRMLScalarVolumeNode, as if loaded from its file, with linear parent transforms applied.
 
-    Raises Refused: NONLINEAR_TRANSFORM, SHEARED, NOT_3D (also for a node without voxels) and those of ``scan.checked``.
+    Raises Refused: NONLINEAR_TRANSFORM, SHEARED, VIRTUAL_NON_CONTRAST, NOT_3D (also for a node without voxels) and those of
+    ``scan.checked``.
     """
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:

@@ -10,9 +10,6 @@ from rod_scans import INTERCEPT_HU, SLOPE_HU, Drawn
 
 from VertebralBMDLib.calibration.catalogue import load_phantom, phantom_names
 from VertebralBMDLib.calibration.rods import find_phantom
-from VertebralBMDLib.calibration.tiers import calibrate
-from VertebralBMDLib.quality import Code
-from VertebralBMDLib.scan import Acquisition, checked
 from VertebralBMDLib.simulation.findings import Findings, Hardware
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 from VertebralBMDLib.simulation.scanner import PHYSICS, TYPICAL, Scanner
@@ -231,28 +228,3 @@ def test_no_phantom_is_found_in_a_patient_with_screws_contrast_and_arthrosis():
     patient, centres = simulated(43, None, replace(TYPICAL, **PHYSICS), findings=findings, contrast="arterial", oral_contrast=True)
     for phantoms in (AUTOMATIC, *([phantom] for phantom in PHANTOMS.values())):
         assert find_phantom(patient.image, centres, phantoms, None) is None
-    scan = checked(patient.image, Acquisition(kvp=120.0))
-    for request, codes in (("phantom", (Code.PHANTOM_NOT_FOUND,)), ("phantom:qrm-bdc3", (Code.PHANTOM_NOT_FOUND,))):
-        calibration, found = calibrate(scan, request, centres)
-        assert (calibration.source, calibration.slope_mg_cm3_per_hu, found) == ("none", None, codes)
-
-
-def test_a_request_gets_the_calibration_and_what_there_is_to_say():
-    case = drawn("qrm-bdc3", noise=5.0)
-    image = case.image()
-    calibration, codes = calibrate(checked(image, Acquisition(kvp=120.0)), "phantom", CENTRES)
-    assert calibration.phantom == "qrm-bdc3" and calibration.usable and codes == ()
-    far = sitk.Cast(image, sitk.sitkFloat32) + 65.0
-    calibration, codes = calibrate(checked(far, Acquisition(kvp=120.0)), "phantom", CENTRES)
-    assert calibration.phantom == "qrm-bdc3" and not calibration.usable and codes == (Code.CALIBRATION_FAILED,)
-    assert {check.code: check.status for check in calibration.checks}["INTERCEPT"] == "fail"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not CT.is_dir(), reason="the development data are not here (../shared/data/ct)")
-def test_no_phantom_is_found_in_the_real_scans():
-    for file in sorted(CT.glob("CT_*.nii.gz")):
-        image = sitk.ReadImage(str(file))
-        z = [image.TransformIndexToPhysicalPoint([0, 0, int(share * image.GetSize()[2])])[2] for share in (0.25, 0.5, 0.75)]
-        for phantoms in (AUTOMATIC, [PHANTOMS["siemens-osteo"]], [PHANTOMS["intable"]]):
-            assert find_phantom(image, [[0.0, 0.0, each] for each in z], phantoms, None) is None, file.name

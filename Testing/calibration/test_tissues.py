@@ -79,11 +79,17 @@ def test_a_calcified_wall_an_aneurysm_and_a_bent_spine_do_not_lose_the_aorta():
 
 def test_without_an_aorta_there_is_no_blood():
     assert set(found(*trunk(blood=None))) == {"air", "fat", "muscle"}
+    assert "blood" not in found(*trunk(radius_mm=lambda z: 10.0 if 60.0 < z < 80.0 else 0.0))
 
 
 def test_a_field_that_shows_only_the_spine_gives_no_air_and_no_fat(plain):
     cut = [sitk.RegionOfInterest(image, [80, 90, image.GetSize()[2]], [75, 55, 0]) for image in plain]
     assert hu_of(found(*cut)) == pytest.approx({"muscle": MUSCLE, "blood": BLOOD}, abs=3.0)
+
+
+def test_a_field_that_ends_behind_the_bodies_gives_no_muscle(plain):
+    cut = [sitk.RegionOfInterest(image, [120, 117, image.GetSize()[2]], [60, 0, 0]) for image in plain]
+    assert "muscle" not in found(*cut) and found(*cut)["blood"].hu == pytest.approx(BLOOD, abs=3.0)
 
 
 def test_without_bodies_nothing_is_looked_for(plain):
@@ -114,15 +120,45 @@ def test_blood_of_a_simulated_patient_is_right_in_every_phase(contrast, kvp, ker
     assert found(one.image, one.bodies)["blood"].hu == pytest.approx(true, abs=max(5.0, 0.06 * true))
 
 
+real = pytest.mark.skipif(not CT.is_dir(), reason="the development data are not here (../shared/data/ct)")
+
+
+def real_scan(name):
+    image, bodies = (sitk.ReadImage(str(CT / f"{kind}_{name}.nii.gz")) for kind in ("CT", "BODIES"))
+    return image, sitk.Cast(bodies, sitk.sitkUInt8)
+
+
+@real
 @pytest.mark.slow
-@pytest.mark.skipif(not CT.is_dir(), reason="the development data are not here (../shared/data/ct)")
+@pytest.mark.parametrize(
+    ("name", "enhanced"),
+    [
+        ("TCGA-09-2043", True),
+        ("C3N-00249", True),
+        ("CRLM-1004", True),
+        ("ACRIN-FLT-001", False),
+        ("LIDC-0314", False),
+        ("TS-example", False),
+    ],
+)
+def test_real_tissues_lie_in_their_gates_and_the_aorta_tells_the_phase(name, enhanced):
+    tissues = found(*real_scan(name))
+    assert (tissues["blood"].hu > 100.0) == enhanced and (enhanced or 30.0 < tissues["blood"].hu < 55.0)
+    assert 15.0 < tissues["muscle"].hu < 75.0
+    assert ("fat" in tissues) == ("air" in tissues) == (name != "LIDC-0314"), "its field is too tight for skin and air"
+    assert name == "LIDC-0314" or (-115.0 < tissues["fat"].hu < -90.0 and -1025.0 < tissues["air"].hu < -980.0)
+
+
+@real
+@pytest.mark.slow
 def test_blood_lies_in_the_aorta_that_was_annotated_on_a_real_scan():
-    image, bodies, organs = (sitk.ReadImage(str(CT / f"{kind}_TS-example.nii.gz")) for kind in ("CT", "BODIES", "ORGANS"))
-    blood = found(image, sitk.Cast(bodies, sitk.sitkUInt8))["blood"]
+    image, bodies = real_scan("TS-example")
+    organs = sitk.ReadImage(str(CT / "ORGANS_TS-example.nii.gz"))
+    blood = found(image, bodies)["blood"]
     aorta = sitk.GetArrayFromImage(organs) == 52
-    # The centre of gravity of a bent tube may lie outside it; the annotated aorta at its height must not be far.
     k = image.TransformPhysicalPointToIndex(blood.centre_lps_mm)[2]
     ys, xs = np.nonzero(aorta[k])
     middle = image.TransformContinuousIndexToPhysicalPoint((float(xs.mean()), float(ys.mean()), float(k)))
+    # The centre of gravity of a bent tube need not lie in it.
     assert np.hypot(*(np.array(middle) - blood.centre_lps_mm)[:2]) < 8.0
     assert blood.hu == pytest.approx(np.median(sitk.GetArrayViewFromImage(image)[aorta]), abs=6.0)

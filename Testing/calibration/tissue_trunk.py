@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-AIR, FAT, MUSCLE, BLOOD, BONE = -1000.0, -105.0, 50.0, 42.0, 220.0
+AIR, FAT, DEEP_FAT, MUSCLE, BLOOD, BONE = -1000.0, -105.0, -80.0, 50.0, 42.0, 220.0
 LABELS = (18, 19, 20, 21, 22)
 
 
@@ -32,6 +32,7 @@ def trunk(
         left = aside_mm(height)
         oval = np.hypot(x / 150, (y[:, None]) / 105)
         plane = np.where(oval > 1.0, AIR, np.where(oval > 0.82, FAT, -20.0))
+        plane[np.hypot(x / 100, (y[:, None] + 55) / 16) < 1] = DEEP_FAT
         plane[(np.abs(x - left) < 70) & (np.abs(y[:, None] - 65) < 22)] = MUSCLE
         body = np.hypot((x - left) / 21, (y[:, None] - 15) / 15) < 1
         level = int(height // 33)

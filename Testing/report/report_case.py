@@ -84,6 +84,7 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         Scan(image, Acquisition(kvp=120.0, kernel=kernel, slice_thickness_mm=2.5, series_uid="1.2.3")),
         Vertebrae(labels, tuple(bodies), "bundled", models),
         roi_image,
+        sitk.Image(labels) * 0,
         line,
         tuple(measured),
         assessed(measured, line, flags=flags),

@@ -193,7 +193,7 @@ def test_the_page_says_category_calibration_and_models_in_words(calibrated, unca
 
 def test_the_page_lists_rods_tissues_findings_and_remedies(tmp_path):
     case = full(lost={"L2": Code.FRACTURE})
-    result = files.write(case, tmp_path, excluded_map(case))
+    result = files.write(dataclasses.replace(case, excluded=excluded_map(case)), tmp_path)
     page = render(result)
     for text in (
         "± 2.4 (SD of the calibration alone)",

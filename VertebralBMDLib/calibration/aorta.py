@@ -17,8 +17,6 @@ _ANGLES = np.linspace(0.0, 2 * np.pi, 16, endpoint=False)
 #: A step of this many HU across the wall, or of this share of the lumen's HU, counts as a whole edge; a wall has edges on this share
 #: of its way round.
 _EDGE_HU, _EDGE_SHARE, _EVEN_HU, _WALL = 60.0, 0.6, 60.0, 0.30
-#: Half width of a body as a share of its depth, and how far the aorta may press into that ellipse.
-_HALF_WIDTH, _PRESSED_MM = 0.65, 3.0
 #: Blood with and without medium, and by how much slices of one vessel may differ.
 _LUMEN_HU, _ALONG_HU = (-40.0, 900.0), 25.0
 _CORE, _FEWEST_SLICES = 0.6, 8
@@ -98,17 +96,14 @@ def _scores(smooth: np.ndarray, column: Column, start: np.ndarray) -> tuple[np.n
 
 
 def _prior(column: Column, size: list[int]) -> np.ndarray:
-    """How far from the usual place and size each (slice, radius, y, x) is, 0 at the usual one; less where it would lie in the spine."""
+    """How far from the usual place and size each (slice, radius, y, x) is; 0 at the usual one."""
     labels = sorted(_USUAL)
     left, ahead = (np.interp(column.level, labels, [_USUAL[label][k] for label in labels]) for k in (0, 1))
     y = _AHEAD_MM[0] + column.step_mm * np.arange(size[0])
     x = _LEFT_MM[0] + column.step_mm * np.arange(size[1])
     away = (x - left[:, None])[:, None, :] ** 2 + (y - ahead[:, None])[:, :, None] ** 2
     wide = np.log(_RADII_MM / _USUAL_RADIUS_MM) ** 2
-    depth = (column.back - column.front)[:, None, None, None]
-    clear = _RADII_MM[:, None, None] - _PRESSED_MM
-    in_body = (x / (_HALF_WIDTH * depth + clear)) ** 2 + ((y[:, None] - 0.5 * depth) / (0.5 * depth + clear)) ** 2 < 1.0
-    return (-0.25 * away / _SPREAD_MM**2)[:, None] - 0.3 * wide[:, None, None] - 1.0 * in_body
+    return (-0.25 * away / _SPREAD_MM**2)[:, None] - 0.3 * wide[:, None, None]
 
 
 def _followed(score: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..scan import Acquisition
 from .line import TissueReading
 
-#: Blood below the first reads as it is, above the second it carries iodine (HU). Unenhanced: 29-50 HU in the middle half of patients,
-#: little changed by the tube voltage (+4 HU at 80 kVp); with medium more than 80-100 HU (qct_facts 4.8), and more at low voltages.
+#: Blood below the first reads as it is, above the second it carries iodine (HU). Unenhanced: 29-50 HU in most patients (see
+#: `physics`), little changed by the tube voltage (+4 HU at 80 kVp); with medium more than 80-100 HU (qct_facts 4.8), and more at low voltages.
 #: What lies between may be much red blood, a badly set scanner or a late phase.
 _PLAIN_HU, ENHANCED_HU = 70.0, 80.0
 

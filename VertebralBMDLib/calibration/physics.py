@@ -14,14 +14,16 @@ import numpy as np
 
 from ..resources import resource
 from ..scan import Acquisition
+from .checks import Check, line_checks, tissue_checks
 from .contrast import contrast_of
-from .line import Calibration, Check, TissueReading, line_checks
+from .line import Calibration, TissueReading
 
 #: cm³ that a gram takes from the water around it: K2HPO4 in solution as Mindways has it, CaHA by its density (qct_facts 2.9).
 _DISPLACED_CM3_G = {"K2HPO4": 0.2174, "CaHA": 1 / 3.16}
 #: Tissues as g/cm³ of what they are made of. Fat: lipid and water so that it reads -101 HU at 120 kVp, as `find_tissues` reads the
 #: public scans this was developed with (-95 to -107; published -123 to -89, qct_facts 4.4). Muscle: ICRU-44. Blood: ICRU-44 and water
-#: so that it reads 42 HU, as in the aorta of patients without contrast (middle half 29 to 45 HU, 39 to 50 HU without anaemia).
+#: so that it reads 42 HU, as in the aorta of patients without contrast (middle half of 325
+#: patients 29 to 45 HU in the descending aorta, 39 to 50 HU without anaemia: Research Square rs-1420003, read in part).
 _COMPOSITIONS = {
     "fat": {"triglyceride": 0.87 * 0.92, "water": 0.13},
     "muscle": {"muscle": 1.05},
@@ -61,7 +63,8 @@ def physics_calibration(tissues: Sequence[TissueReading], acquisition: Acquisiti
     energy, water = _effective(found, acquisition.kvp)
     slope = float(1.0 / (hu_per_mg_cm3(material, energy) * (1.0 + water / 1000.0)))
     intercept = -slope * water
-    checks = line_checks(slope, intercept, acquisition.kvp) + (_energy_check(energy, acquisition.kvp),)
+    gates = tissue_checks([tissue for tissue in tissues if tissue.name in found])
+    checks = (*line_checks(slope, intercept, acquisition.kvp), _energy_check(energy, acquisition.kvp), *gates)
     return Calibration(
         "tissue",
         material,

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..scan import Acquisition
-from .line import Calibration, Check, TissueReading, line_checks
+from .checks import Check, line_checks
+from .line import Calibration, TissueReading
 
 SCHEMA = "vertebral-bmd/site/1"
 FEWEST_SCANS = 10

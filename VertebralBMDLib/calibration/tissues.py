@@ -72,9 +72,11 @@ def _muscle(hu: np.ndarray, column: Column) -> np.ndarray:
     y = column.origin_yx[0] + _GRID_MM * np.arange(hu.shape[1]) - column.back[:, None]
     x = np.abs(column.origin_yx[1] + _GRID_MM * np.arange(hu.shape[2]) - column.middle[:, None])
     place = ((y > _BACK_MM[0]) & (y < _BACK_MM[1]))[:, :, None] & ((x > _BESIDE_MM[0]) & (x < _BESIDE_MM[1]))[:, None, :]
+    mask = np.zeros(hu.shape, dtype=bool)
+    if not place.any():
+        return mask
     ys, xs = (slice(at.min(), at.max() + 1) for at in np.nonzero(place.any(axis=0)))
     smooth = ndimage.gaussian_filter(hu[:, ys, xs], 1.0)
-    mask = np.zeros(hu.shape, dtype=bool)
     mask[:, ys, xs] = _core((smooth > _MUSCLE_HU[0]) & (smooth < _MUSCLE_HU[1]), 2) & place[:, ys, xs]
     return mask
 

@@ -16,9 +16,9 @@ from .zones import central_layers, classic_ellipse, venous_zone
 #: Share of the body's height that counts as its central layers (paper: "central layers", number not given; qct_facts 1.26).
 CENTRAL_FRACTION = 0.5
 
-
-#: A vertebra of whose ROI findings fill more than this share is left out of the patient's mean.
-LARGEST_EXCLUDED = 0.3
+#: A vertebra that had to lose more of its ROI than this to findings does not belong into a patient's mean: in simulated lesions
+#: nine in ten errors of what is left were below 10 mg/cm³ up to this share and above 12 beyond it (n = 92).
+LARGEST_EXCLUDED_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Roi:
     excluded: np.ndarray | None = None
     exclusions: tuple[Exclusion, ...] = ()
     axes: BodyAxes | None = None
+
+    @property
+    def excluded_share(self) -> float:
+        """Share of the ROI that findings took; 0 where nothing was found or looked for."""
+        lost = 0 if self.excluded is None else int(self.excluded.sum())
+        return lost / (lost + int(self.roi.sum())) if lost else 0.0
 
 
 def trabecular_roi(
