@@ -119,6 +119,15 @@ def test_a_phantom_that_ends_is_read_as_far_as_it_goes():
     assert find_phantom(drawn("qrm-bdc3", z=(-200.0, -28.0)).image(), CENTRES, AUTOMATIC, 120.0) is None
 
 
+def test_rods_are_followed_past_a_slice_that_a_streak_has_spoiled():
+    case = drawn("b-mas200", lean=(0.08, 0.0))
+    image = case.image()
+    image[:, :, image.TransformPhysicalPointToIndex((0.0, 0.0, 0.0))[2]] = 1500
+    calibration = find_phantom(image, CENTRES, AUTOMATIC, 120.0)
+    assert_read(calibration, case)
+    assert all(abs(reading.centre_lps_mm[2]) < 1.5 for reading in calibration.readings)
+
+
 def test_drift_is_the_change_along_what_was_read():
     case = drawn("qrm-bdc3", noise=3.0)
     image = case.image()

@@ -17,7 +17,7 @@ _STEP_Z_MM = 2.0
 #: Below this there is only padding: air reads -1000 and scanners store -1024 or less where they measured nothing.
 _PADDING_HU = -1012.0
 #: Discs are looked for between soft tissue's fat and the densest rod, so that air and metal beside them weigh little.
-_CLIP_HU = (-300.0, 1500.0)
+_CLIP_HU = (-300.0, 2200.0)
 _SMOOTHING_MM = 1.0
 #: No rod reads less, and what a rod lies in is near to water.
 _LEAST_HU, _AROUND_HU = -180.0, (-130.0, 260.0)
@@ -70,15 +70,14 @@ class Disc:
 class Section:
     """A phantom's rods in an axial plane, in the order of its certificate.
 
-    ``centres``: (rods, 2) LPS mm; ``radius``: mm; ``hu``: (rods,) roughly; ``seen``: rods that stand out as discs;
-    ``inside``: rods that can be read in the scan field.
+    ``centres``: (rods, 2) LPS mm; ``radius``: mm; ``hu``: (rods,) roughly; ``seen``: (rods,) True where one stands out as a
+    disc in the scan field.
     """
 
     centres: np.ndarray
     radius: float
     hu: np.ndarray
     seen: np.ndarray
-    inside: np.ndarray
 
 
 def axial_slab(image: sitk.Image, z_mm: float, half_length_mm: float, low_xy: Sequence[float], high_xy: Sequence[float]) -> Slab:

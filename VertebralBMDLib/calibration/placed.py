@@ -75,7 +75,7 @@ def _section(image: sitk.Image, placed: Sequence[PlacedRod], phantom: Phantom) -
     seen = np.array([disc is not None and abs(disc.radius / usual - 1) <= _RADIUS_TOLERANCE for disc in found])
     radius = float(np.median([disc.radius for disc, use in zip(found, seen) if use])) if seen.any() else usual
     centres = np.array([disc.centre if use else centre for disc, use, centre in zip(found, seen, centres)])
-    return Section(centres, radius, slab.at(centres), seen, slab.has(centres)), z_mm
+    return Section(centres, radius, slab.at(centres), seen), z_mm
 
 
 def _straight_lines(placed: Sequence[PlacedRod]) -> list[np.ndarray]:

@@ -118,7 +118,7 @@ def _row(slab: Slab, discs: Sequence[Disc], phantom: Phantom, centres: np.ndarra
     cost += _line_cost(line, kvp) + _CUT * np.sum(~inside) + _UNEXPLAINED * _continued(discs, centres, radius)
     if len(centres) == 2 and cost > _MOST_COST_OF_TWO:
         return None
-    return Row(phantom, Section(centres, radius, hu, seen & inside, inside), line, float(cost))
+    return Row(phantom, Section(centres, radius, hu, seen & inside), line, float(cost))
 
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 16, endpoint=False)), np.sin(np.linspace(0, 2 * np.pi, 16, endpoint=False))], axis=-1)

@@ -16,6 +16,8 @@ _MOST_MOVED_MM, _TOGETHER_MM = 2.5, 1.5
 #: A rod that reads differently by more than this much, and this share of its HU, has ended or is no rod.
 _CHANGED_HU, _CHANGED_SHARE = 25.0, 0.08
 _MARGIN_MM = 20.0
+#: Two stations may be spoiled by a streak; after so many in a row the rods have ended.
+_MOST_MISSED = 3
 _WEAKEST_HU = 15.0
 
 
@@ -41,13 +43,14 @@ def follow(image: sitk.Image, section: Section, z_mm: float, low_mm: float, high
     """Follow ``section`` from its plane ``z_mm`` down to ``low_mm`` and up to ``high_mm`` as far as it goes."""
     stations = [(z_mm, np.zeros(2))]
     for direction, end in ((-1.0, low_mm), (1.0, high_mm)):
-        moved, before, z = np.zeros(2), np.zeros(2), z_mm
-        while direction * (end - z) > 0.5:
+        moved, step, z, missed = np.zeros(2), np.zeros(2), z_mm, 0
+        while direction * (end - z) > 0.5 and missed < _MOST_MISSED:
             z += direction * min(_STATION_STEP_MM, direction * (end - z))
-            found = _moved(image, section, z, 2 * moved - before)
+            found = _moved(image, section, z, moved + (missed + 1) * step)
             if found is None:
-                break
-            before, moved = moved, found
+                missed += 1
+                continue
+            step, moved, missed = (found - moved) / (missed + 1), found, 0
             stations.append((z, moved))
     z, moved = np.array([at for at, _ in stations]), np.array([each for _, each in stations])
     degree = 0 if len(z) < 3 else 1 if np.ptp(z) < 30.0 else 2
@@ -57,8 +60,10 @@ def follow(image: sitk.Image, section: Section, z_mm: float, low_mm: float, high
 
 def _moved(image: sitk.Image, section: Section, z_mm: float, expected: np.ndarray) -> np.ndarray | None:
     """How far the row has moved (x, y) at another height, or None when the rods are not there any more."""
+    if not section.seen.any():
+        return None
     centres = section.centres + expected
-    near = centres[section.inside]
+    near = centres[section.seen]
     slab = axial_slab(image, z_mm, _STATION_HALF_LENGTH_MM, near.min(axis=0) - _MARGIN_MM, near.max(axis=0) + _MARGIN_MM)
     seen = np.flatnonzero(section.seen & slab.has(centres))
     found = fitted_discs(slab, centres[seen], np.full(len(seen), section.radius), _WEAKEST_HU)
