@@ -47,7 +47,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One vertebra: mean HU of each ROI by name, its truth without and with lesions (mg/cm³), and what was left out of it."""
+    """One vertebra: mean HU of each ROI by name, its truth (mg/cm³; None: all lesion), the share left out; a phantom not read is NaN."""
 
     level: str
     kernel: str
@@ -145,7 +145,7 @@ def readings(one: SimulatedPatient, variants: bool) -> Iterator[Reading]:
             {name: float(region.hu[mask].mean(dtype=float)) if mask.any() else np.nan for name, mask in masks.items()},
             None if truth is None else truth[MATERIAL],
             1 - region.roi.roi.sum() / masks["no rule for findings"].sum(),
-            (calibration.slope_mg_cm3_per_hu, calibration.intercept_mg_cm3),
+            (calibration.slope_mg_cm3_per_hu, calibration.intercept_mg_cm3) if calibration.usable else (np.nan, np.nan),
             (true_line["slope_mg_cm3_per_hu"], true_line["intercept_mg_cm3"]),
         )
 
@@ -180,7 +180,9 @@ def agreement(ideal: list[Reading], physical: list[Reading]) -> str:
     lines.append(summary("rules in use x truth line, PHYSICS on", [each.error("in use", False) for each in physical]))
     lines.append(summary("  true ROI x truth line, PHYSICS on", [each.error("true ROI", False) for each in physical]))
     wrong = [each for each in ideal if each.left_out > 0]
-    cost = np.mean([each.error("in use") - each.error("no rule for findings") for each in ideal])
+    cost = np.mean([each.error("in use", False) - each.error("no rule for findings", False) for each in ideal])
+    unread = sum(not np.isfinite(each.phantom_line[0]) for each in ideal)
+    lines.append(f"vertebrae beside a phantom that was not read, left out of the rows x phantom: {unread} of {len(ideal)}")
     lines.append(
         f"vertebrae in which something was left out that is no finding: {len(wrong)} of {len(ideal)}; cost {cost:+.2f} mg/cm³ in the mean"
     )
@@ -197,7 +199,7 @@ def strata(ideal: list[Reading]) -> str:
 
 def lesion_table(lesions: list[Reading]) -> str:
     """Lesions that move the mean of the ROI by more than 10 mg/cm³, and what is left of that."""
-    with_truth = [each for each in lesions if each.kind and each.truth is not None]
+    with_truth = [each for each in lesions if each.kind and each.truth is not None and np.isfinite(each.phantom_line[0])]
     moved = [each for each in with_truth if abs(each.error("no rule for findings")) > 10]
     lines = [
         f"{'lesions that put the plain mean off by > 10':30}{'n':>5}{'found':>7}{'plain bias':>12}{'SD':>7}{'excluded bias':>15}{'SD':>7}{'|error| <= 5':>14}"
