@@ -18,6 +18,9 @@ from .segmentation.vertebrae import Vertebra
 #: Share of an edited ROI that may lie outside its body, and how far ROI mean and network may differ.
 _OUTSIDE_BODY, _NETWORK_DISAGREEMENT_MG_CM3 = 0.05, 20.0
 
+#: Slices thicker than this let end plates leak into the ROI (qct_facts 5.15); height of a usual lumbar body (5.6).
+THICK_SLICE_MM, _BODY_HEIGHT_MM = 3.0, 26.0
+
 #: Flags for which a vertebra is left out of the patient's mean.
 UNUSABLE = (Code.FRACTURE, Code.LESION)
 
@@ -62,27 +65,27 @@ def measure_vertebra(
     roi = region.roi
     value = densitometry.measure(region.hu, region.body, roi.eroded, roi.roi, scan.voxel_cm3, density, roi.excluded, scan.spacing_mm[::-1])
     loss = densitometry.height_loss(heights, region.vertebra.level)
-    flags = [*region.vertebra.flags, *roi_flags(region, value), *_height_flags(loss)]
+    flags = [*region.vertebra.flags, *roi_flags(region, value, scan.acquisition.sharp_kernel), *_height_flags(loss, scan)]
     if network and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
         flags.append(Code.NETWORK_DISAGREES)
     own = heights[region.vertebra.level]
     return VertebraMeasurement(region.vertebra, own, value, *(network or (None, None)), tuple(flags), loss, roi.exclusions)
 
 
-def unusable(region: Region, heights: Mapping[str, Heights]) -> Code | None:
+def unusable(scan: Scan, region: Region, heights: Mapping[str, Heights]) -> Code | None:
     """Why a vertebra is left out of the patient's mean, known before it is measured."""
-    found = (*_finding_flags(region), *_height_flags(densitometry.height_loss(heights, region.vertebra.level)))
+    found = (*_finding_flags(region), *_height_flags(densitometry.height_loss(heights, region.vertebra.level), scan))
     return next((code for code in UNUSABLE if code in found), None)
 
 
-def roi_flags(region: Region, value: Density) -> list[Code]:
-    """What there is to say about a ROI and what it holds."""
+def roi_flags(region: Region, value: Density, sharp_kernel: bool) -> list[Code]:
+    """What there is to say about a ROI and what it holds; a sharp kernel makes any bone look uneven."""
     flags = []
     if region.edited:
         flags.append(Code.ROI_EDITED)
         if (region.roi.roi & ~region.body).sum() > _OUTSIDE_BODY * region.roi.roi.sum():
             flags.append(Code.ROI_OUTSIDE_BODY)
-    if value.roi_texture_sd_hu is not None and value.roi_texture_sd_hu > HETEROGENEOUS_SD_HU:
+    if not sharp_kernel and value.roi_texture_sd_hu is not None and value.roi_texture_sd_hu > HETEROGENEOUS_SD_HU:
         flags.append(Code.ROI_HETEROGENEOUS)
     return flags + _finding_flags(region)
 
@@ -94,7 +97,9 @@ def _finding_flags(region: Region) -> list[Code]:
     return [Code.ROI_FINDING_EXCLUDED] + ([Code.LESION] if region.roi.excluded_share > LARGEST_EXCLUDED_SHARE else [])
 
 
-def _height_flags(loss: float | None) -> list[Code]:
-    if loss is None or loss < HEIGHT_LOSS_WARN:
+def _height_flags(loss: float | None, scan: Scan) -> list[Code]:
+    """HEIGHT_LOSS or FRACTURE; an end plate is known to half a slice only, so thick slices need more loss."""
+    unsure = max(0.0, max(scan.spacing_mm) - THICK_SLICE_MM) / _BODY_HEIGHT_MM
+    if loss is None or loss < HEIGHT_LOSS_WARN + unsure:
         return []
-    return [Code.FRACTURE if loss >= HEIGHT_LOSS_FRACTURE else Code.HEIGHT_LOSS]
+    return [Code.FRACTURE if loss >= HEIGHT_LOSS_FRACTURE + unsure else Code.HEIGHT_LOSS]

@@ -17,7 +17,7 @@ from .calibration.tiers import calibrate, check_request, converted
 from .calibration.tissues import find_tissues
 from .densitometry import Heights
 from .diagnosis import Assessment
-from .measurement import VertebraMeasurement, measure_vertebra, unusable
+from .measurement import THICK_SLICE_MM, VertebraMeasurement, measure_vertebra, unusable
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
@@ -32,7 +32,6 @@ Progress = Callable[[str, float], None]
 
 STAGES = ("segmentation", "roi", "calibration", "measurement", "assessment")
 
-_THICK_SLICE_MM = 3.0
 _CALIBRATION_REFUSALS = (Code.PHANTOM_NOT_FOUND, Code.TISSUES_NOT_FOUND, Code.CALIBRATION_FAILED)
 
 
@@ -134,7 +133,7 @@ def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) 
 def _regions(scan: Scan, vertebrae: Vertebrae, heights: dict[str, Heights], settings: Settings) -> tuple[list[Region], dict[str, Code]]:
     """The wanted vertebrae that can be measured, and why others cannot; stand-ins only where one of L1 and L2 cannot count."""
     regions, missing = regions_of(scan, vertebrae, settings, settings.levels)
-    if regions and (missing or any(unusable(region, heights) for region in regions)):
+    if regions and (missing or any(unusable(scan, region, heights) for region in regions)):
         others = [level for level in diagnosis.levels_to_measure(settings.levels) if level not in settings.levels]
         more, absent = regions_of(scan, vertebrae, settings, [level for level in others if vertebrae.get(level) is not None])
         regions, missing = regions + more, missing | absent
@@ -169,7 +168,7 @@ def _refusals(
 
 def _scan_flags(scan: Scan) -> list[Code]:
     thickness = max(scan.acquisition.slice_thickness_mm or 0.0, *scan.spacing_mm)
-    flags = [Code.THICK_SLICES] if thickness > _THICK_SLICE_MM else []
+    flags = [Code.THICK_SLICES] if thickness > THICK_SLICE_MM else []
     if scan.acquisition.sharp_kernel:
         flags.append(Code.SHARP_KERNEL)
     contrast = {"yes": [Code.CONTRAST], "unknown": [Code.CONTRAST_UNKNOWN]}

@@ -41,7 +41,7 @@ def main() -> None:
         for each in result.measured:
             label = each.vertebra.label
             dice.append(2 * np.sum((found == label) & (true == label)) / np.sum((found == label).astype(int) + (true == label)))
-            if each.density.vbmd_roi_mg_cm3 is not None:
+            if each.density.vbmd_roi_mg_cm3 is not None and result.calibration.source == "phantom":
                 truth = one.truth["levels"][each.vertebra.level]["roi"]["qct_equivalent_mg_cm3"]
                 network = each.vbmd_network_mg_cm3
                 rows.append(
