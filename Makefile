@@ -31,6 +31,10 @@ benchmark: setup
 	$(BIN)/python Testing/benchmarks/measure_time.py
 	$(BIN)/python Testing/benchmarks/segmentation_accuracy.py
 	$(BIN)/python Testing/benchmarks/simulated_agreement.py
+	$(BIN)/python Testing/benchmarks/phantom_detection.py
+	$(BIN)/python Testing/benchmarks/roi_agreement.py
+	$(BIN)/python Testing/benchmarks/tissue_calibration.py
+	$(BIN)/python Testing/benchmarks/body_quality.py
 	$(BIN)/python Testing/benchmarks/simulation_time.py
 	$(BIN)/python Testing/benchmarks/simulation_realism.py
 	$(BIN)/python Testing/benchmarks/simulation_physics.py
