@@ -70,9 +70,14 @@ def _add_fit_site(kinds) -> None:
 
 
 def _fit_site(options) -> int:
-    from .calibration.site_fit import fit_site_command
+    """Fit a site's regression and print its groups with their errors."""
+    from .calibration.site import save_site
+    from .calibration.site_fit import fit_site, site_text
 
-    return fit_site_command(options)
+    fit = fit_site(options.table)
+    save_site(fit.site, options.output)
+    print(site_text(fit))
+    return READ
 
 
 def _read(options) -> int:

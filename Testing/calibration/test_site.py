@@ -1,6 +1,5 @@
 """A site's own regression: what teaches, what is left out, what it promises, and where it holds."""
 
-import argparse
 import csv
 import json
 
@@ -9,7 +8,8 @@ import pytest
 
 from VertebralBMDLib.calibration.line import TissueReading
 from VertebralBMDLib.calibration.site import load_site, save_site, site_calibration
-from VertebralBMDLib.calibration.site_fit import fit_site, fit_site_command, read_scans
+from VertebralBMDLib.calibration.site_fit import fit_site, read_scans
+from VertebralBMDLib.cli import main
 from VertebralBMDLib.scan import Acquisition
 
 GE = {"manufacturer": "GE", "model": "Optima", "kvp": "120", "kernel": "STANDARD", "calibration_source": "phantom", "material": "K2HPO4"}
@@ -236,7 +236,7 @@ def test_a_tissue_that_is_not_there_gives_no_line(site):
 def test_the_command_writes_a_file_that_loads_to_the_same(tmp_path, capsys):
     output = tmp_path / "site.json"
     rows = scans() + scans(3, 7, calibration_source="none")
-    assert fit_site_command(argparse.Namespace(table=table(tmp_path, rows), output=output)) == 0
+    assert main(["phantom", "fit-site", str(table(tmp_path, rows)), "--output", str(output)]) == 0
     text = capsys.readouterr().out
     assert "GE Optima, 120 kVp, soft kernel" in text and "not calibrated by a phantom in the scan: 6 rows" in text
     assert load_site(output) == fit_site(table(tmp_path, rows)).site

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .contrast import ENHANCED_HU
-from .site import DENSITIES_MG_CM3, FEWEST_SCANS, SiteError, SiteGroup, SiteModel, Term, kernel_class, save_site, scanner_name
+from .site import DENSITIES_MG_CM3, FEWEST_SCANS, SiteError, SiteGroup, SiteModel, Term, kernel_class, scanner_name
 
 _NEEDED = ("calibration_source", "material", "kvp", "kernel", "slope_mg_cm3_per_hu", "intercept_mg_cm3", "fat_hu", "muscle_hu", "blood_hu")
 #: HU between which each tissue can lie at all; outside, the column is not in HU.
@@ -172,14 +171,6 @@ def _density_errors(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     density = np.array(DENSITIES_MG_CM3)[:, None]
     hu = (density - true[:, 1]) / true[:, 0]
     return predicted[:, 0] * hu + predicted[:, 1] - density
-
-
-def fit_site_command(options: argparse.Namespace) -> int:
-    """``options.table``: CSV; ``options.output``: JSON file to write. Prints the groups with their errors; exit status 0."""
-    fit = fit_site(options.table)
-    save_site(fit.site, options.output)
-    print(site_text(fit))
-    return 0
 
 
 def site_text(fit: SiteFit) -> str:
