@@ -89,6 +89,36 @@ def test_options_reach_the_measurement(patient_files, tmp_path, patient):
     assert document["patient"]["levels"] == ["L1", "L2", "L3"] and "LEVEL_SET_BY_USER" in document["patient"]["flags"]
 
 
+def test_the_options_of_calibration_roi_and_limits_reach_the_measurement(patient_files, tmp_path):
+    options = ["--bodies", patient_files / "bodies.nii.gz", "--bodies-numbering", "verse", "--calibration", "tissue,phantom"]
+    options += ["--convert-to", "K2HPO4=0.9", "--thresholds", "integral", "--region", "ellipse", "--central-fraction", "0.4"]
+    assert measure(patient_files / "scan.nii.gz", tmp_path, *options) == 0
+    document = read(tmp_path)
+    asked, patient = document["settings"], document["patient"]
+    assert (asked["calibration"], asked["region"], asked["central_fraction"]) == ("phantom,tissue", "ellipse", 0.4)
+    assert asked["convert"] == {"material": "K2HPO4", "factor": 0.9} and asked["bodies_numbering"] == "verse"
+    assert (document["calibration"]["source"], document["calibration"]["material"]) == ("phantom", "K2HPO4")
+    assert patient["thresholds"]["name"] == "integral" and "MATERIAL_CONVERTED" in patient["flags"] and patient["category"] == "withheld"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--thresholds", "who"], "who"),
+        (["--convert-to", "HA=1.1"], "HA=1.1"),
+        (["--convert-to", "CaHA=3"], "convert"),
+        (["--calibration", "async"], "calibration must be"),
+        (["--calibration", "phantom:esp"], "validation"),
+        (["--central-fraction", "0"], "central_fraction"),
+        (["--rods", "rods.csv"], "phantom:NAME"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_options_that_make_no_sense_are_named_before_anything_is_measured(patient_files, tmp_path, capsys, options, said):
+    err = wrong_usage(capsys, "measure", patient_files / "scan.nii.gz", "--output", tmp_path / "out", *options)
+    assert said in err and not (tmp_path / "out" / "measurement.json").exists()
+
+
 def test_a_refusal_ends_with_3_files_and_its_remedy_on_stderr(tmp_path, capsys):
     (tmp_path / "scan.nii.gz").write_bytes(b"no image")
     assert measure(tmp_path / "scan.nii.gz", tmp_path / "out") == 3
