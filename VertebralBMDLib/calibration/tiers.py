@@ -72,7 +72,7 @@ def _tried(
     if asked.tier == "asynchronous":
         return asynchronous(load_calibration(asked.path), scan.acquisition)
     if asked.tier == "site":
-        return site_calibration(load_site(asked.path), tissues, scan.acquisition)
+        return _less_sure(site_calibration(load_site(asked.path), tissues, scan.acquisition))
     return physics_calibration(tissues, scan.acquisition, asked.name or _PHYSICS_MATERIAL)
 
 
@@ -103,11 +103,18 @@ def _candidates(name: str) -> list[Phantom]:
 
 
 def _judged(calibration: Calibration | None, scan: Scan) -> Calibration | None:
-    """With the checks of how its rods read, and with what no fit of the rods can show in its uncertainty."""
+    """With the checks of how its rods read, and less sure than its fit."""
     if calibration is None:
         return None
     checks = calibration.checks + reading_checks(calibration.readings, scan.acquisition.sharp_kernel)
-    return replace(calibration, checks=checks, uncertainty_mg_cm3=math.hypot(calibration.uncertainty_mg_cm3 or 0.0, *_SHARED_MG_CM3))
+    return _less_sure(replace(calibration, checks=checks))
+
+
+def _less_sure(calibration: Calibration) -> Calibration:
+    """With the errors that all rods of a phantom share in its uncertainty: no fit to the rods can show them."""
+    if calibration.uncertainty_mg_cm3 is None:
+        return calibration
+    return replace(calibration, uncertainty_mg_cm3=math.hypot(calibration.uncertainty_mg_cm3, *_SHARED_MG_CM3))
 
 
 def _said_of(calibration: Calibration) -> tuple[Code, ...]:
