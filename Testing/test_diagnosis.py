@@ -211,10 +211,14 @@ def test_hu_are_not_put_into_words_beside_densities_or_for_another_vertebra():
     assert chosen.flags == (Code.LIMITS_WITHOUT_CATEGORY,)
 
 
-@pytest.mark.parametrize("said", [Code.CALIBRATION_FAILED, Code.CONTRAST])
-def test_not_calibrated_is_not_said_beside_the_reason(said):
-    found = assessed(level("L1", None), level("L2", None), carries_category=False, flags=(said,))
-    assert found.flags == (said,) and found.category == "withheld" and found.hu_band
+def test_not_calibrated_is_not_said_where_a_calibration_failed_or_contrast_is_the_reason():
+    none = dict(carries_category=False)
+    failed = assessed(level("L1", None), level("L2", None), flags=(Code.CALIBRATION_FAILED,), **none)
+    assert failed.flags == (Code.CALIBRATION_FAILED,) and failed.category == "withheld" and failed.hu_band
+    refused = assessed(level("L1", None), level("L2", None), flags=(Code.CONTRAST,), refusals=(Code.CONTRAST,), **none)
+    assert (refused.flags, refused.refusals) == ((), (Code.CONTRAST,))
+    there = assessed(level("L1", None), level("L2", None), flags=(Code.CONTRAST,), **none)
+    assert there.flags == (Code.CONTRAST, Code.NOT_CALIBRATED)
 
 
 def test_a_research_calibration_gives_the_value_and_withholds_the_category():

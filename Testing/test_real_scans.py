@@ -67,17 +67,21 @@ def test_every_body_is_named_like_the_annotated_body_it_overlaps(run, name):
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_a_clear_scan_is_measured_in_hu_without_a_calibration(run, name):
+def test_a_clear_scan_is_measured_without_a_category(run, name):
+    """Unenhanced: mg/cm³ by the patient's tissues, for research; with contrast in the aorta: HU only."""
     status, document, _folder = run(f"CT_{name}.nii.gz")
-    assert status == 0 and document["patient"]["refusals"] == [] and document["patient"]["levels"] == ["L1", "L2"]
-    assert (
-        document["patient"]["category"] == "withheld"
-        and "NOT_CALIBRATED" in document["patient"]["flags"]
-        and document["calibration"]["source"] == "none"
-    )
+    patient, calibration = document["patient"], document["calibration"]
+    assert status == 0 and patient["refusals"] == [] and patient["levels"] == ["L1", "L2"] and patient["category"] == "withheld"
     measured = [vertebra for vertebra in document["vertebrae"] if "roi_mean_hu" in vertebra]
     assert [vertebra["level"] for vertebra in measured] == ["L1", "L2"]
-    assert not any("vbmd_roi_mg_cm3" in vertebra or "vbmd_network_mg_cm3" in vertebra for vertebra in measured)
+    enhanced = name == "TCGA-09-2043"
+    assert document["scan"]["contrast"] == ("yes" if enhanced else "no") and ("CONTRAST" in patient["flags"]) == enhanced
+    if enhanced:
+        assert calibration["source"] == "none" and "NOT_CALIBRATED" in patient["flags"] and "contrast" in patient["hu_band"]
+        assert not any("vbmd_roi_mg_cm3" in vertebra or "vbmd_network_mg_cm3" in vertebra for vertebra in measured)
+    else:
+        assert (calibration["source"], calibration["method"]) == ("tissue", "physics") and calibration["uncertainty_mg_cm3"] >= 13.0
+        assert "RESEARCH_CALIBRATION" in patient["flags"] and all(40.0 < each["vbmd_roi_mg_cm3"] < 220.0 for each in measured)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("TCGA-09-2043", 235), ("ACRIN-FLT-001", 183)])
@@ -98,7 +102,7 @@ def test_a_scan_without_certain_l1_and_l2_is_refused(run, name):
 
 def test_no_phantom_is_seen_in_scans_that_have_none(run):
     for name in (*MEASURED, *REFUSED):
-        assert run(f"CT_{name}.nii.gz")[1]["calibration"]["source"] == "none", name
+        assert run(f"CT_{name}.nii.gz")[1]["calibration"]["source"] in ("tissue", "none"), name
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in CT.glob("*.nii.gz")) if CT.is_dir() else ["CT_none.nii.gz"])

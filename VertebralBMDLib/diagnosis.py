@@ -24,9 +24,6 @@ _RULE, _STAND_INS = ("L1", "L2"), ("L3", "T12")
 #: LEVELS_DISAGREE: |difference| in mg/cm³, and |ln ratio| of 3 usual SD (qct_facts 1.28, 3.10).
 _DIFFERENCE_MG_CM3, _LOG_RATIO = 25.0, 3 * 0.08
 
-#: Codes beside which NOT_CALIBRATED would say nothing new: there is a calibration, or it does not matter.
-_OTHER_REASONS = frozenset({Code.CALIBRATION_FAILED, Code.CONTRAST})
-
 #: Flags that withhold the category but not the value.
 _WITHHOLDING = frozenset({
     Code.ONE_LEVEL_ONLY, Code.LEVELS_OUTSIDE_RULE, Code.RESEARCH_CALIBRATION, Code.MATERIAL_CONVERTED, Code.LIMITS_WITHOUT_CATEGORY
@@ -205,7 +202,7 @@ def assess(
     values, integral = [each.vbmd_mg_cm3 for each in counting], [each.integral_mg_cm3 for each in counting]
     mean = _mean(values) if not refused else None
     found = [*flags, *_flags_of(levels, requested, values)]
-    found += _calibration_flags(values, carries_category, (*flags, *refused))
+    found += _calibration_flags(values, carries_category, flags, refused)
     decisive = {"trabecular_vbmd": mean, "integral_vbmd": _mean(integral), "hu": None}[thresholds.quantity]
     label = "withheld" if decisive is None else thresholds.band(decisive).label
     if mean is not None and label == "withheld":
@@ -265,10 +262,11 @@ def _disagree(one: float, other: float) -> bool:
     return high - low > _DIFFERENCE_MG_CM3 or (low > 0 and math.log(high / low) > _LOG_RATIO)
 
 
-def _calibration_flags(values: list[float | None], carries_category: bool, said: Sequence[Code]) -> list[Code]:
-    """Why the calibration, or the lack of one, withholds the category."""
+def _calibration_flags(values: list[float | None], carries_category: bool, flags: Sequence[Code], refused: Sequence[Code]) -> list[Code]:
+    """Why the calibration, or the lack of one, withholds the category; nothing where there is one that failed or is refused."""
     if None in values:
-        return [] if _OTHER_REASONS.intersection(said) else [Code.NOT_CALIBRATED]
+        there = Code.CALIBRATION_FAILED in (*flags, *refused) or Code.CONTRAST in refused
+        return [] if there else [Code.NOT_CALIBRATED]
     return [Code.RESEARCH_CALIBRATION] if values and not carries_category else []
 
 

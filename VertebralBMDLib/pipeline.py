@@ -146,7 +146,8 @@ def _calibrated(scan: Scan, vertebrae: Vertebrae, regions: list[Region], setting
     found = contrast_of(tissues, scan.acquisition)
     scan = replace(scan, acquisition=replace(scan.acquisition, contrast=found.contrast))
     centres = [region.vertebra.centroid_lps_mm for region in regions]
-    calibration, flags = calibrate(scan, settings.calibration, centres, tissues, settings.rods)
+    enhanced = found.contrast == "yes" and Code.CONTRAST not in settings.allow
+    calibration, flags = calibrate(scan, settings.calibration, centres, tissues, settings.rods, enhanced)
     said = [*flags, *([Code.CONTRAST_TAG_WRONG] if found.header_disagrees else [])]
     if settings.convert is not None and calibration.usable:
         return scan, converted(calibration, *settings.convert), [*said, Code.MATERIAL_CONVERTED]

@@ -274,5 +274,5 @@ def test_only_flags_of_bodies_keep_a_body_from_being_measured(spine):
 def test_a_level_whose_body_cannot_be_measured_is_missing_with_its_reason(spine):
     spine.hu[spine.box("L2", 0, 0, 0, (4, 6, 4))] = 3071
     scan, found = spine.found()
-    regions, missing = regions_of(scan, checked_bodies(scan, found), Settings(levels=("L1", "L2")))
-    assert [region.vertebra.level for region in regions] == ["L1"] and missing == [Code.BODY_METAL]
+    regions, missing = regions_of(scan, checked_bodies(scan, found), Settings(), ("L1", "L2"))
+    assert [region.vertebra.level for region in regions] == ["L1"] and missing == {"L2": Code.BODY_METAL}

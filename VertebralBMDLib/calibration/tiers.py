@@ -29,7 +29,12 @@ _SHARED_MG_CM3 = (1.0, 2.0)
 
 
 def calibrate(
-    scan: Scan, request: str, centres_lps_mm: Sequence[Sequence[float]], tissues: tuple[TissueReading, ...] = (), rods: Path | None = None
+    scan: Scan,
+    request: str,
+    centres_lps_mm: Sequence[Sequence[float]],
+    tissues: tuple[TissueReading, ...] = (),
+    rods: Path | None = None,
+    enhanced: bool = False,
 ) -> tuple[Calibration, tuple[Code, ...]]:
     """The calibration for ``request`` and what there is to say about it.
 
@@ -37,11 +42,14 @@ def calibrate(
     "phantom[:NAME]" (name or JSON file), "async:FILE" (a calibration that ``vertebral-bmd phantom`` wrote), "tissue:FILE" (a
     site's regression), "tissue[:MATERIAL]" (physics). They are tried from the most to the least trusted whatever their order;
     one that is absent gives way to the next, one that fails its checks does not: its failure is what the user must see.
-    ``centres_lps_mm``: (n, 3) centroids of the measured vertebrae; ``rods``: the user's own rod positions for "phantom:NAME".
+    ``centres_lps_mm``: (n, 3) centroids of the measured vertebrae; ``rods``: the user's own rod positions for "phantom:NAME";
+    ``enhanced``: contrast medium makes densities worthless, so that "auto" does not estimate a line that nobody may use.
     Raises ValueError for any other request and for files that cannot be read.
     """
     missing: list[Code] = []
     for asked in parsed(request):
+        if enhanced and request == "auto" and asked.tier == "physics":
+            continue
         found = _tried(scan, asked, centres_lps_mm, tissues, rods)
         if found is not None:
             return replace(found, tissues=tissues), (*missing, *_said_of(found))
