@@ -1,4 +1,4 @@
-"""``vertebral-bmd``: demo, measure, simulate, train and doctor. Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused."""
+"""``vertebral-bmd``: demo, measure, phantom, simulate, train and doctor. Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused."""
 
 from __future__ import annotations
 
