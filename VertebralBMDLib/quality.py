@@ -293,7 +293,7 @@ MESSAGES: dict[Code, Message] = {
     ),
     Code.NETWORK_DISAGREES: Message("ROI mean and network differ by more than 20 mg/cm³.", "Check the ROI for cortex, veins or lesions."),
     Code.NETWORK_OTHER_MATERIAL: Message(
-        "The network reads CaHA equivalents and this phantom is of another material, so its value is withheld.",
+        "The network reads CaHA equivalents and this calibration is of another material, so its value is withheld.",
         "Use the ROI value; the two materials have no common scale.",
     ),
     Code.MODEL_DAMAGED: Message("A bundled file is missing or its checksum is wrong.", "Reinstall VertebralBMD."),
