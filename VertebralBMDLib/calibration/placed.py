@@ -39,8 +39,9 @@ def read_placed(
     """The calibration from rods placed by the user, read like found ones within 15 mm of each vertebra along z.
 
     ``centres_lps_mm``: (n, 3) centroids of the measured vertebrae. A rod with points at several heights runs straight from
-    one to the next; when every rod has one point, they are put on the circles seen there and followed along z as in ``find_phantom``. Raises ValueError when
-    they cannot be followed, lie beside no vertebra for 10 mm, or fewer than three (two of two) are wholly in the field.
+    one to the next; when every rod has one point, they are put on the circles seen there and followed along z as in
+    ``find_phantom``. Raises ValueError when they cannot be followed, lie beside no vertebra for 10 mm, or fewer than three
+    (two of two) are wholly in the field.
     """
     heights = np.atleast_2d(np.asarray(centres_lps_mm, dtype=float))[:, 2]
     section, z_mm = _section(image, placed, phantom)
