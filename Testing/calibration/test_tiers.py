@@ -102,6 +102,13 @@ def test_auto_ends_with_the_physics_of_the_tissues_without_a_category(without_ph
     assert other.material == "K2HPO4" and other.slope_mg_cm3_per_hu < found.slope_mg_cm3_per_hu
 
 
+def test_with_contrast_auto_estimates_nothing_but_what_is_asked_for_or_there_is_given(without_phantom, with_phantom):
+    found, codes = calibrate(without_phantom, "auto", CENTRES, TISSUES, enhanced=True)
+    assert (found.source, found.tissues, codes) == ("none", TISSUES, ())
+    assert calibrate(without_phantom, "tissue", CENTRES, TISSUES, enhanced=True)[0].source == "tissue"
+    assert calibrate(with_phantom, "auto", CENTRES, TISSUES, enhanced=True)[0].source == "phantom"
+
+
 def test_without_tissues_there_is_no_calibration(without_phantom):
     found, codes = calibrate(without_phantom, "auto", CENTRES, TISSUES[:1])
     assert (found.source, found.tissues, codes) == ("none", TISSUES[:1], (Code.TISSUES_NOT_FOUND,))
