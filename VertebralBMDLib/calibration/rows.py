@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .catalogue import Phantom
+from .checks import slope_band
 from .discs import Disc, Section, Slab
 from .line import Calibration, RodReading, fit
 from .reading import READ_FRACTION
@@ -30,8 +31,6 @@ _SLOPE, _INTERCEPT, _R_SQUARED = (0.35, 1.15), 60.0, 0.985
 _UNEXPLAINED, _CUT = 8.0, 2.0
 #: Two rods leave no scatter that could speak against them, so nothing else may be odd.
 _MOST_COST_OF_TWO = 9.0
-#: Middle of the slopes expected at a tube voltage (qct_facts 2.9), mg/cm³ per HU.
-_USUAL_SLOPE = {80: 0.485, 100: 0.60, 120: 0.72, 140: 0.80}
 
 
 @dataclass(frozen=True)
@@ -176,8 +175,8 @@ def plausible_line(readings: Sequence[RodReading], phantom: Phantom, kvp: float 
 def _line_cost(line: Calibration, kvp: float | None) -> float:
     """How unlikely a line is: scatter of the rods around it, water far from 0, a slope unlike those of the tube voltage."""
     cost = (line.intercept_mg_cm3 / _INTERCEPT_SD) ** 2 + (0.0 if line.r_squared is None else (1.0 - line.r_squared) / 0.002)
-    usual = _USUAL_SLOPE.get(round(kvp)) if kvp else None
-    return cost if usual is None else cost + (np.log(line.slope_mg_cm3_per_hu / usual) / _SLOPE_SD) ** 2
+    band = slope_band(kvp) if kvp else None
+    return cost if band is None else cost + (np.log(line.slope_mg_cm3_per_hu / np.mean(band)) / _SLOPE_SD) ** 2
 
 
 def _continued(discs: Sequence[Disc], centres: np.ndarray, radius: float) -> int:
