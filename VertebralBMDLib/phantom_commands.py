@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .quality import MESSAGES, Code, Refused
+from .report.files import keep_inputs
 from .report.parts import known
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _read(options) -> int:
     if options.calibration is not None and not validation:
         raise ValueError(f"--calibration is what a phantom for validation judges; {phantom.name} gives a calibration of its own.")
     files = (VALIDATION,) if validation else (CALIBRATION, FIT)
-    _keep_inputs(options.output, files, (options.scan, options.history, options.calibration, Path(options.phantom)))
+    keep_inputs(options.output, files, (options.scan, options.history, options.calibration, Path(options.phantom)))
     if options.history is not None and options.history.exists():
         # A damaged history is to be known before anything is measured.
         read_history(options.history)
@@ -207,7 +208,7 @@ def _history(options) -> int:
     from .calibration.history import charts, read_history
     from .report.drift import chart_title, write_drift
 
-    _keep_inputs(options.output, (DRIFT, DRIFT_CHART), (options.history,))
+    keep_inputs(options.output, (DRIFT, DRIFT_CHART), (options.history,))
     found = charts(read_history(options.history))
     if not found:
         raise ValueError(f"history {options.history.name} holds no phantom scan")
@@ -239,11 +240,3 @@ def _check_entries(checks: Sequence[Check]) -> list[dict]:
 
 def _write_json(path: Path, document: dict) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-
-
-def _keep_inputs(output: Path, names: Sequence[str], given: Sequence[Path | None]) -> None:
-    """Raise ValueError when writing the results would replace a file that the user gave."""
-    results = {(output / name).resolve() for name in names}
-    for path in given:
-        if path is not None and path.resolve() in results:
-            raise ValueError(f"{path.name} lies in the output folder and would be replaced; choose another --output")

@@ -8,7 +8,7 @@ from pathlib import Path
 from .loading import load
 from .pipeline import NotMeasured, Progress, measure
 from .quality import Code, Refused
-from .report.files import FILES, write, write_refusal
+from .report.files import FILES, keep_inputs, write, write_refusal
 from .settings import Settings
 
 MEASURED, REFUSED = 0, 3
@@ -32,7 +32,7 @@ def measure_to_folder(
     A refusal is written like a result, with its reasons. ``scene`` also writes scene.mrb, which needs slicer-core or
     3D Slicer. Raises Refused only for an incomplete installation, ValueError for settings that make no sense.
     """
-    _keep_inputs(output, scan, settings)
+    keep_inputs(output, (*FILES, "scene.mrb"), (scan, settings.bodies, settings.rods, settings.roi))
     (output / "scene.mrb").unlink(missing_ok=True)
     loaded = None
     try:
@@ -55,11 +55,3 @@ def measure_to_folder(
         save_scene(scene_for(measurement.scan, document, measurement.vertebrae.label_map, measurement.roi), output / "scene.mrb")
     progress("report", 1.0)
     return REFUSED if document["patient"]["refusals"] else MEASURED
-
-
-def _keep_inputs(output: Path, scan: Path, settings: Settings) -> None:
-    """Raise ValueError when writing the results would replace a file that the user gave."""
-    results = {(output / name).resolve() for name in (*FILES, "scene.mrb")}
-    for given in (scan, settings.bodies, settings.rods, settings.roi):
-        if given is not None and given.resolve() in results:
-            raise ValueError(f"{given.name} lies in the output folder and would be replaced; choose another --output")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,14 @@ def write_refusal(
     The label map and the picture are written when ``scan`` and ``vertebrae`` are known.
     """
     return _write(refusal_document(code, detail, settings, scan, vertebrae), Path(folder), scan, vertebrae)
+
+
+def keep_inputs(output: Path, names: Sequence[str], given: Sequence[Path | None]) -> None:
+    """Raise ValueError when writing the files ``names`` to ``output`` would replace one that the user gave."""
+    results = {(output / name).resolve() for name in names}
+    for path in given:
+        if path is not None and path.resolve() in results:
+            raise ValueError(f"{path.name} lies in the output folder and would be replaced; choose another --output")
 
 
 def _write(
