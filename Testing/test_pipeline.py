@@ -107,8 +107,9 @@ def test_progress_names_every_stage_from_its_start_to_its_end(scan, bodies):
 
 def test_own_bodies_give_the_truth_without_an_engine(own, patient):
     assert own.vertebrae.engine == "label-map" and [model.name for model in own.models] == ["density"]
-    for level, value in values(own).items():
-        assert value == pytest.approx(truth_of(patient, level), abs=5.0)
+    # A body of eight 3 mm slices is sampled, not known: one may be 5 off, both together less.
+    errors = [value - truth_of(patient, level) for level, value in values(own).items()]
+    assert max(np.abs(errors)) < 5.0 and abs(np.mean(errors)) < 3.0
         assert own.vertebrae.get(level).level_confidence == 1.0
 
 

@@ -17,7 +17,7 @@ from .zones import central_layers, classic_ellipse, venous_zone
 CENTRAL_FRACTION = 0.5
 
 #: A vertebra that had to lose more of its ROI than this to findings does not belong into a patient's mean: in simulated lesions
-#: nine in ten errors of what is left were below 10 mg/cm³ up to this share and above 12 beyond it (n = 92).
+#: what is left errs more above it (Testing/benchmarks/roi_agreement.py).
 LARGEST_EXCLUDED_SHARE = 0.4
 
 
