@@ -97,17 +97,7 @@ def _add_measure(commands) -> None:
         metavar="L1=x,y,z",
         help="the body at this point (LPS mm) is that level; its neighbours are counted from it",
     )
-    measure.add_argument(
-        "--calibration",
-        default="auto",
-        metavar="auto|phantom[:NAME]|async:FILE|tissue[:FILE]|none",
-        help="auto: a phantom in the scan, else the patient's own tissues; several, separated by commas, are tried in order of trust",
-    )
-    measure.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
-    measure.add_argument(
-        "--convert-to", type=_conversion, metavar="MATERIAL=FACTOR", help="multiply densities by your own factor, for example CaHA=1.15"
-    )
-    measure.add_argument("--thresholds", default="acr", metavar="NAME", help="limits of the categories: a name in Resources/Thresholds")
+    _add_calibration(measure)
     measure.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
     measure.add_argument("--erosion-mm", type=float, default=3.0)
     measure.add_argument(
@@ -131,6 +121,20 @@ def _add_measure(commands) -> None:
     measure.add_argument("--scene", action="store_true", help="also write scene.mrb for 3D Slicer")
     measure.add_argument("--timings", action="store_true", help="print wall time and peak memory of each stage")
     measure.set_defaults(command=_measure)
+
+
+def _add_calibration(measure: argparse.ArgumentParser) -> None:
+    measure.add_argument(
+        "--calibration",
+        default="auto",
+        metavar="auto|phantom[:NAME]|async:FILE|tissue[:FILE]|none",
+        help="auto: a phantom in the scan, else the patient's own tissues; several, separated by commas, are tried in order of trust",
+    )
+    measure.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
+    measure.add_argument(
+        "--convert-to", type=_conversion, metavar="MATERIAL=FACTOR", help="multiply densities by your own factor, for example CaHA=1.15"
+    )
+    measure.add_argument("--thresholds", default="acr", metavar="NAME", help="limits of the categories: a name in Resources/Thresholds")
 
 
 def _add_train(commands) -> None:

@@ -55,9 +55,9 @@ def test_a_usual_patient_on_a_usual_scanner_gets_the_line_of_water_and_mineral(k
     assert found.intercept_mg_cm3 == pytest.approx(0.0, abs=0.3)
     assert (found.source, found.method, found.material, found.uncertainty_mg_cm3) == ("tissue", "physics", material, 13.0)
     assert found.usable and not found.carries_category and found.tissues == tissues(kev)
-    # At 80 kVp blood reads a little above its gate, which knows no voltage.
+    # At 80 kVp fat reads a little below its gate, which knows no voltage.
     warned = [check.limit for check in found.checks if check.status != "pass"]
-    assert warned == (["blood -20 to 60 HU"] if kev == 53.0 else [])
+    assert warned == (["fat -130 to -70 HU"] if kev == 53.0 else [])
 
 
 def test_water_that_reads_wrong_moves_the_intercept_against_it():

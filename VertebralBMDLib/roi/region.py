@@ -17,7 +17,7 @@ from .zones import central_layers, classic_ellipse, venous_zone
 CENTRAL_FRACTION = 0.5
 
 #: A vertebra that had to lose more of its ROI than this to findings does not belong into a patient's mean: in simulated lesions
-#: what is left errs more above it (Testing/benchmarks/roi_agreement.py).
+#: the error of what is left grows with the share, as far as there were cases (Testing/benchmarks/roi_agreement.py).
 LARGEST_EXCLUDED_SHARE = 0.4
 
 
