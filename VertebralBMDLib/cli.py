@@ -138,16 +138,24 @@ def _add_calibration(measure: argparse.ArgumentParser) -> None:
 
 
 def _add_train(commands) -> None:
-    train = commands.add_parser("train", help="train one of the networks")
-    train.add_argument("network", choices=("localise", "refine", "density"))
-    train.add_argument("--output", type=Path, required=True, metavar="DIR")
-    train.add_argument("--steps", type=int, required=True)
-    train.add_argument("--batch", type=int, default=4)
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--annotated", type=Path, metavar="DIR", help="folder of CT_*.nii.gz with BODIES_*.nii.gz")
-    train.add_argument("--leave-out", type=lambda text: tuple(text.split(",")), default=(), metavar="NAME,NAME")
-    train.add_argument("--simulated", type=int, default=0, metavar="N", help="simulated patients, or crops for density")
-    train.set_defaults(command=_train)
+    networks = commands.add_parser("train", help="train the networks").add_subparsers(dest="network", required=True)
+    both = networks.add_parser("segmentation", help="localise and refine, on simulated patients and annotated scans")
+    both.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="JSON, for example Resources/Models/segmentation-training.json"
+    )
+    both.add_argument("--output", type=Path, required=True, metavar="DIR")
+    both.add_argument("--annotated", type=Path, metavar="DIR", help="folder of CT_*.nii.gz with BODIES_*.nii.gz")
+    both.add_argument("--leave-out", type=lambda text: tuple(text.split(",")), default=(), metavar="NAME,NAME", help="scans of that folder")
+    both.add_argument("--simulated", type=Path, metavar="DIR", help="where simulated patients are kept (default: in the output)")
+    both.add_argument("--start-from", type=Path, metavar="DIR", help="folder of networks to start from")
+    both.set_defaults(command=_train_segmentation)
+    density = networks.add_parser("density", help="the density network, on simulated crops")
+    density.add_argument("--output", type=Path, required=True, metavar="DIR")
+    density.add_argument("--steps", type=int, required=True)
+    density.add_argument("--batch", type=int, default=16)
+    density.add_argument("--seed", type=int, default=0)
+    density.add_argument("--simulated", type=int, default=3000, metavar="N", help="simulated crops")
+    density.set_defaults(command=_train_density)
 
 
 def _levels(text: str) -> tuple[str, ...]:
@@ -229,12 +237,23 @@ def _demo(options) -> int:
     return run_demo(options.output, options.seed)
 
 
-def _train(options) -> int:
-    from .training.commands import TrainingOptions, train
+def _train_segmentation(options) -> int:
+    from .training.commands import train_segmentation
+    from .training.config import read_config
 
     logging.getLogger().setLevel(logging.INFO)
-    names = ("network", "output", "steps", "batch", "seed", "annotated", "leave_out", "simulated")
-    print(train(TrainingOptions(**{name: getattr(options, name) for name in names})))
+    config = read_config(options.config)
+    simulated = options.simulated or options.output / "simulated"
+    for path in train_segmentation(config, options.output, simulated, options.annotated, options.leave_out, options.start_from):
+        print(path)
+    return 0
+
+
+def _train_density(options) -> int:
+    from .training.commands import DensityOptions, train_density
+
+    logging.getLogger().setLevel(logging.INFO)
+    print(train_density(DensityOptions(**{name: getattr(options, name) for name in ("output", "steps", "batch", "seed", "simulated")})))
     return 0
 
 

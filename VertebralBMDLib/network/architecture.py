@@ -28,11 +28,15 @@ def normalised_hu(hu: torch.Tensor) -> torch.Tensor:
 
 
 class Localiser(torch.nn.Module):
-    """Whole field at 3 mm: HU (n, 1, z, y, x) -> logits (n, 2, z, y, x) of "vertebral body" and "centre of a body"."""
+    """Whole field at 3 mm: HU (n, 1, z, y, x) -> logits (n, 8, z, y, x).
+
+    Six exclude each other: background, vertebral body, posterior elements, sacrum, ribs, pelvis; two mark the centres of
+    bodies that bear ribs and of bodies that bear none.
+    """
 
     def __init__(self, channels: tuple[int, ...] = (8, 16, 32, 64, 128)):
         super().__init__()
-        self.unet = resunet(2, channels)
+        self.unet = resunet(8, channels)
 
     def forward(self, hu: torch.Tensor) -> torch.Tensor:
         return self.unet(normalised_hu(hu))

@@ -37,16 +37,16 @@ class BundledEngine:
         """See ``Engine``. Raises Refused (NO_VERTEBRAE, MODEL_DAMAGED, TORCH_MISSING)."""
         field = resampled(scan.image, field_grid(scan.image, network.LOCALISE_SPACING_MM))
         progress(0.1)
-        probabilities = network.localise(field, self._device)
+        located = network.localise(field, self._device)
         progress(0.3)
-        centres = _centres(probabilities, field)
+        centres = _centres(located, field)
         bodies: list[RefinedBody] = []
         for index, centre in enumerate(centres):
             bodies += self._new_body(scan.image, centre, bodies)
             progress(0.3 + 0.5 * (index + 1) / len(centres))
         column = _column(_distinct(bodies))
         for _round in range(_ROUNDS):
-            places = [place for place in _missing(column) if _is_body(probabilities[0], field, place)]
+            places = [place for place in _missing(column) if _is_body(located.probability("body"), field, place)]
             found = [body for place in places for body in self._new_body(scan.image, place, bodies)]
             if not found:
                 break
@@ -68,10 +68,10 @@ class BundledEngine:
         return [body] if body is not None else []
 
 
-def _centres(probabilities: np.ndarray, field: sitk.Image) -> list[np.ndarray]:
-    """Peaks of the centre map as LPS points, highest first."""
-    heat = probabilities[1]
-    peaks = np.argwhere((heat == ndimage.maximum_filter(heat, 5)) & (heat > _PEAK) & (probabilities[0] > 0.2))
+def _centres(located: network.Located, field: sitk.Image) -> list[np.ndarray]:
+    """Peaks of the centre maps as LPS points, highest first."""
+    heat = located.centres
+    peaks = np.argwhere((heat == ndimage.maximum_filter(heat, 5)) & (heat > _PEAK) & (located.probability("body") > 0.2))
     order = np.argsort(-heat[tuple(peaks.T)])
     return [np.array(field.TransformIndexToPhysicalPoint([int(i) for i in peaks[k][::-1]])) for k in order]
 

@@ -1,7 +1,7 @@
 """CT scans with annotated vertebral bodies, resampled for training.
 
 A folder holds ``CT_<name>.nii.gz`` and ``BODIES_<name>.nii.gz`` (VerSe numbers; +100 for bodies cut by the border, whose
-outline is not reliable).
+outline is not reliable), and where there is one ``ORGANS_<name>.nii.gz`` (numbers of TotalSegmentator's ``total`` task).
 """
 
 from __future__ import annotations
@@ -11,20 +11,31 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
-from ..grid import field_grid, resampled
+from ..anatomy import LABELS
+from ..grid import cropped_to, field_grid, resampled
 
 _CUT = 100
+#: VerSe numbers of the bodies that usually bear ribs: T1 to T12 and T13.
+THORACIC = frozenset(LABELS[f"T{n}"] for n in range(1, 14))
+#: Bone that nobody named: its voxel may be any structure but a vertebral body.
+UNNAMED = 255
+_BONE_HU, _NEAR_BONE_MM = 100.0, 6.0
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """``hu``: int16, ``labels``: uint8, both (z, y, x) on a grid along the patient's axes; ``centres``: voxel (z, y, x) by label."""
+    """All arrays (z, y, x) on one grid along the patient's axes. ``hu``: int16; ``labels``: uint8, VerSe numbers of bodies, +100
+    where the border cuts them; ``structures``: uint8, numbers of ``network.segmentation.STRUCTURES`` or ``UNNAMED``;
+    ``centres``: voxel (z, y, x) by label; ``ribbed``: labels of the bodies that bear ribs."""
 
     name: str
     hu: np.ndarray
     labels: np.ndarray
+    structures: np.ndarray
     centres: dict[int, tuple[float, float, float]]
+    ribbed: frozenset[int]
 
 
 def annotated_scans(folder: Path, spacing_mm: float, leave_out: frozenset[str] = frozenset()) -> list[Annotated]:
@@ -33,25 +44,72 @@ def annotated_scans(folder: Path, spacing_mm: float, leave_out: frozenset[str] =
     chosen = [name for name in names if name not in leave_out and (folder / f"BODIES_{name}.nii.gz").exists()]
     if not chosen:
         raise FileNotFoundError(f"No CT_*.nii.gz with BODIES_*.nii.gz in {folder}.")
-    return [
-        annotated(
-            name, sitk.ReadImage(str(folder / f"CT_{name}.nii.gz")), sitk.ReadImage(str(folder / f"BODIES_{name}.nii.gz")), spacing_mm
-        )
-        for name in chosen
-    ]
+    return [_read(folder, name, spacing_mm) for name in chosen]
 
 
-def annotated(name: str, image: sitk.Image, bodies: sitk.Image, spacing_mm: float) -> Annotated:
-    """A scan and its label map at ``spacing_mm``. A voxel belongs to the body that fills at least half of it."""
+def _read(folder: Path, name: str, spacing_mm: float) -> Annotated:
+    image, bodies = (sitk.ReadImage(str(folder / f"{kind}_{name}.nii.gz")) for kind in ("CT", "BODIES"))
+    organs = folder / f"ORGANS_{name}.nii.gz"
+    return annotated(name, image, bodies, spacing_mm, _structures(sitk.ReadImage(str(organs))) if organs.exists() else None)
+
+
+def _structures(organs: sitk.Image) -> sitk.Image:
+    """Numbers of ``network.segmentation.STRUCTURES`` from those of TotalSegmentator's ``total`` task (version 2)."""
+    table = np.zeros(256, dtype=np.uint8)
+    for structure, numbers in ((2, range(27, 51)), (3, (25, 26)), (4, range(92, 116)), (5, (77, 78))):
+        table[list(numbers)] = structure
+    named = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(organs)])
+    named.CopyInformation(organs)
+    return named
+
+
+def annotated(
+    name: str,
+    image: sitk.Image,
+    bodies: sitk.Image,
+    spacing_mm: float,
+    structures: sitk.Image | None = None,
+    ribbed: frozenset[int] = THORACIC,
+) -> Annotated:
+    """A scan and its label maps at ``spacing_mm``. A voxel belongs to the label that fills at least half of it.
+
+    Without ``structures`` all bone outside the bodies, and everything within 6 mm of it, is ``UNNAMED``. ``ribbed``: VerSe
+    numbers of the bodies that bear ribs.
+    """
     grid = field_grid(image, spacing_mm)
-    hu = sitk.GetArrayFromImage(resampled(image, grid)).astype(np.int16)
-    labels = np.zeros(hu.shape, dtype=np.uint8)
-    for label in np.unique(sitk.GetArrayViewFromImage(bodies)):
-        if label:
-            share = resampled(sitk.Cast(bodies == int(label), sitk.sitkFloat32), grid, outside=0.0)
-            labels[sitk.GetArrayViewFromImage(share) >= 0.5] = label
-    centres = {int(label): tuple(np.argwhere(labels == label).mean(axis=0)) for label in np.unique(labels) if label}
-    return Annotated(name, hu, labels, centres)
+    hu = sitk.GetArrayFromImage(resampled(image, grid)).round().astype(np.int16)
+    labels = filled_at_least_half(bodies, grid)
+    if structures is None:
+        named = np.where(ndimage.distance_transform_edt(hu < _BONE_HU) * spacing_mm <= _NEAR_BONE_MM, UNNAMED, 0).astype(np.uint8)
+    else:
+        named = filled_at_least_half(structures, grid)
+    named[(labels > 0) & (labels < _CUT)] = 1
+    named[labels > _CUT] = UNNAMED
+    return Annotated(name, hu, labels, named, centres_of(labels), ribbed)
+
+
+def centres_of(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:
+    """Mean voxel (z, y, x) of every label."""
+    found = [int(label) for label in np.unique(labels) if label]
+    return dict(zip(found, ndimage.center_of_mass(labels > 0, labels, found)))
+
+
+def filled_at_least_half(label_map: sitk.Image, grid: sitk.Image) -> np.ndarray:
+    """``label_map`` on ``grid`` as uint8 (z, y, x): each voxel has the label that fills at least half of it, else 0."""
+    labels = np.zeros(grid.GetSize()[::-1], dtype=np.uint8)
+    boxes = sitk.LabelShapeStatisticsImageFilter()
+    boxes.Execute(label_map)
+    for label in boxes.GetLabels():
+        box = boxes.GetBoundingBox(label)
+        low = [max(0, start - 4) for start in box[:3]]
+        high = [min(size, start + extent + 4) for start, extent, size in zip(box[:3], box[3:], label_map.GetSize())]
+        part = sitk.RegionOfInterest(label_map, [b - a for a, b in zip(low, high)], low) == label
+        region = cropped_to(grid, part, margin=1)
+        share = sitk.GetArrayFromImage(resampled(sitk.Cast(part, sitk.sitkFloat32), region, outside=0.0))
+        start = grid.TransformPhysicalPointToIndex(region.GetOrigin())[::-1]
+        window = labels[tuple(slice(s, s + n) for s, n in zip(start, share.shape))]
+        window[share >= 0.5] = label
+    return labels
 
 
 def complete(label: int) -> bool:

@@ -1,85 +1,116 @@
-"""``vertebral-bmd train``: data, training and export of one network, repeatable from its seed."""
+"""``vertebral-bmd train``: data, training and export of the networks, repeatable from their seeds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from monai.data import ThreadBuffer
 
 from ..network.architecture import DensityReader, Localiser, Refiner
 from ..network.density import CROP_SIZE
-from ..network.segmentation import LOCALISE_SPACING_MM, REFINE_SIZE, REFINE_SPACING_MM
+from ..network.segmentation import LOCALISE, LOCALISE_SPACING_MM, REFINE, REFINE_SIZE, REFINE_SPACING_MM
 from . import density, segmentation
 from .annotated import annotated_scans
+from .config import Schedule, SegmentationConfig
+from .curves import draw_curve
 from .export import export
 from .loop import fit
 from .simulated import simulated_scans
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """What a training depends on. ``annotated``: folder of real scans with bodies, or None; ``leave_out``: names in it."""
+class _Part:
+    """One of the two segmentation networks."""
 
-    network: str
+    model: Callable[[], torch.nn.Module]
+    spacing_mm: float
+    cube: int
+    batches: Callable
+    loss: Callable
+
+
+_PARTS = {
+    LOCALISE: _Part(Localiser, LOCALISE_SPACING_MM, segmentation.LOCALISE_CUBE, segmentation.localise_batches, segmentation.localise_loss),
+    REFINE: _Part(lambda: Refiner(REFINE_SIZE), REFINE_SPACING_MM, REFINE_SIZE, segmentation.refine_batches, segmentation.refine_loss),
+}
+
+
+def train_segmentation(
+    config: SegmentationConfig,
+    output: Path,
+    cache: Path,
+    annotated: Path | None = None,
+    leave_out: tuple[str, ...] = (),
+    start_from: Path | None = None,
+) -> list[Path]:
+    """Train the networks that ``config`` has a schedule for; each becomes ``<network>.ts`` with its card and curve in ``output``.
+
+    ``annotated``: folder of real scans (``annotated``), without those of ``leave_out``; ``start_from``: folder of networks
+    whose weights are the start. Simulated patients are kept in ``cache`` and checkpoints in ``output``: an interrupted run
+    goes on.
+    Raises ValueError where there is nothing to train or to train on.
+    """
+    schedules: dict[str, Schedule] = {name: getattr(config, name) for name in _PARTS if getattr(config, name)}
+    if not schedules:
+        raise ValueError("There is nothing to train: the configuration has no schedule for localise or refine.")
+    if not config.simulated and not annotated:
+        raise ValueError('There is nothing to train on: simulate patients ("simulated" in the configuration), give --annotated, or both.')
+    spacings = tuple(part.spacing_mm for part in _PARTS.values())
+    simulated = simulated_scans(config.simulated, spacings, config.seed, cache)
+    written = []
+    for name, schedule in schedules.items():
+        part = _PARTS[name]
+        real = annotated_scans(annotated, part.spacing_mm, frozenset(leave_out)) if annotated else []
+        torch.manual_seed(config.seed)
+        model = part.model()
+        if start_from is not None:
+            model.load_state_dict(torch.jit.load(str(start_from / f"{name}.ts"), map_location="cpu").state_dict())
+        batches = ThreadBuffer(part.batches(real, simulated[part.spacing_mm], schedule.batch, config.seed), buffer_size=2)
+        model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
+        draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
+        facts = {
+            "seed": config.seed,
+            "simulated patients": config.simulated,
+            "annotated scans": [scan.name for scan in real],
+            "left out": list(leave_out),
+            "started from": start_from.name if start_from else None,
+            **asdict(schedule),
+        }
+        written.append(export(model, torch.zeros((1, 1) + (part.cube,) * 3), output, name, facts, {}))
+    return written
+
+
+@dataclass(frozen=True)
+class DensityOptions:
+    """What a training of the density network depends on: simulated crops for it, and their seed."""
+
     output: Path
     steps: int
-    batch: int = 4
+    batch: int = 16
     seed: int = 0
-    annotated: Path | None = None
-    leave_out: tuple[str, ...] = ()
-    simulated: int = 0
+    simulated: int = 3000
 
 
-def train(options: TrainingOptions) -> Path:
-    """Train a network and write ``<network>.ts`` with its card ``<network>.json`` to ``options.output``; returns the former.
+def train_density(options: DensityOptions) -> Path:
+    """Train the density network on simulated crops and write ``density.ts`` with its card to ``options.output``.
 
-    Raises ValueError for an unknown network or for no training data.
+    Raises ValueError where there is nothing to train on.
     """
-    if options.network not in _TRAININGS:
-        raise ValueError(f"Unknown network {options.network!r}; use one of {', '.join(_TRAININGS)}.")
-    if not options.simulated and not options.annotated:
-        raise ValueError("There is nothing to train on: give --simulated, --annotated or both.")
+    if options.simulated < 1:
+        raise ValueError("There is nothing to train on: give --simulated.")
     torch.manual_seed(options.seed)
-    model, results = _TRAININGS[options.network](options)
-    facts = asdict(options) | {"output": options.output.name, "annotated": bool(options.annotated)}
-    return export(model, _EXAMPLES[options.network], options.output, options.network, facts, results)
-
-
-def _localise(options: TrainingOptions):
-    real, simulated = _scans(options, LOCALISE_SPACING_MM)
-    batches = segmentation.localise_batches(real, simulated, options.batch, options.seed)
-    return _fitted(options, Localiser(), batches, segmentation.localise_loss), {}
-
-
-def _refine(options: TrainingOptions):
-    real, simulated = _scans(options, REFINE_SPACING_MM)
-    batches = segmentation.refine_batches(real, simulated, options.batch, options.seed)
-    return _fitted(options, Refiner(REFINE_SIZE), batches, segmentation.refine_loss), {}
-
-
-def _density(options: TrainingOptions):
-    cache = options.output / options.network
+    cache = options.output / "density"
     crops, vbmd = density.simulated_crops(options.simulated, options.seed, cache)
-    model = _fitted(options, DensityReader(), density.density_batches(crops, vbmd, options.batch, options.seed), density.density_loss)
+    batches = density.density_batches(crops, vbmd, options.batch, options.seed)
+    model = fit(DensityReader(), batches, density.density_loss, cache, options.steps)
     unseen = density.simulated_crops(_UNSEEN_CROPS, options.seed + _UNSEEN_SEED, cache)
-    return model, {"simulated, never seen": density.evaluated(model, *unseen)}
-
-
-def _fitted(options: TrainingOptions, model: torch.nn.Module, batches, loss) -> torch.nn.Module:
-    return fit(model, batches, loss, options.output / options.network, options.steps)
-
-
-def _scans(options: TrainingOptions, spacing_mm: float):
-    real = annotated_scans(options.annotated, spacing_mm, frozenset(options.leave_out)) if options.annotated else []
-    return real, list(simulated_scans(options.simulated, spacing_mm, options.seed))
+    results = {"simulated, never seen": density.evaluated(model, *unseen)}
+    facts = asdict(options) | {"output": options.output.name}
+    return export(model, torch.zeros((1, 1) + (CROP_SIZE,) * 3), options.output, "density", facts, results)
 
 
 #: Simulated crops for the evaluation: how many, and how far their seeds lie from those of training.
 _UNSEEN_CROPS, _UNSEEN_SEED = 400, 10**6
-
-_TRAININGS = {"localise": _localise, "refine": _refine, "density": _density}
-_EXAMPLES = {
-    name: torch.zeros(1, 1, size, size, size)
-    for name, size in (("localise", segmentation.LOCALISE_CUBE), ("refine", REFINE_SIZE), ("density", CROP_SIZE))
-}

@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from ..anatomy import label_of
-from ..simulation.cohort import at_low_resolution, draw_cohort
+from ..simulation.cohort import Case, draw_cohort
 from ..simulation.patient import simulate_patient
-from .annotated import Annotated, annotated
+from .annotated import Annotated, annotated, centres_of
 
 _CUT = 100
+#: Of the finer grid only the surroundings of the column are kept.
+_AROUND_MM = 60.0
 
 
-def simulated_scans(count: int, spacing_mm: float, seed: int) -> Iterator[Annotated]:
-    """``count`` simulated patients of many sites, findings and fields at ``spacing_mm``; deterministic by ``seed``."""
-    for case in draw_cohort(seed, count, "varied") if count else ():
-        patient = simulate_patient(at_low_resolution(case.spec, spacing_mm))
-        yield annotated(f"simulated-{case.id}", patient.image, _with_cut_bodies(patient), spacing_mm)
+def simulated_scans(count: int, spacings_mm: tuple[float, ...], seed: int, cache: Path) -> dict[float, list[Annotated]]:
+    """``count`` simulated patients of many sites, findings and fields ("varied" of ``draw_cohort``), scanned at the resolution of
+    their site and resampled to each of ``spacings_mm``; deterministic by ``seed``.
+
+    Each is kept in ``cache`` as soon as it is made, so that an interrupted run goes on where it was.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    cases = draw_cohort(seed, count, "varied") if count else ()
+    missing = [case for case in cases if not all(_file(cache, seed, count, case, s).exists() for s in spacings_mm)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_make, case, spacings_mm, [_file(cache, seed, count, case, s) for s in spacings_mm]) for case in missing]
+        for done, finished in enumerate(as_completed(waiting), start=1):
+            finished.result()
+            logging.getLogger(__name__).info("simulated %d of %d patients", done, len(missing))
+    return {s: [_load(_file(cache, seed, count, case, s)) for case in cases] for s in spacings_mm}
+
+
+def _file(cache: Path, seed: int, count: int, case: Case, spacing_mm: float) -> Path:
+    return cache / f"simulated-{seed}-{count}-{case.id}-{spacing_mm:g}mm.npz"
+
+
+def _make(case: Case, spacings_mm: tuple[float, ...], paths: list[Path]) -> None:
+    patient = simulate_patient(case.spec)
+    bodies = _with_cut_bodies(patient)
+    ribbed = [truth["label"] for truth in patient.truth["levels"].values() if truth["rib_pair"] != "none"]
+    for spacing, path in zip(spacings_mm, paths):
+        scan = annotated(case.id, patient.image, bodies, spacing, patient.structures)
+        box = _around(scan.labels, _AROUND_MM / spacing) if spacing == min(spacings_mm) else ...
+        temporary = path.with_suffix(".part.npz")
+        np.savez_compressed(temporary, hu=scan.hu[box], labels=scan.labels[box], structures=scan.structures[box], ribbed=ribbed)
+        temporary.replace(path)
+
+
+def _around(labels: np.ndarray, margin: float) -> tuple[slice, ...]:
+    found = np.argwhere(labels > 0)
+    low, high = found.min(axis=0) - margin, found.max(axis=0) + margin + 1
+    return tuple(slice(max(0, int(a)), int(b)) for a, b in zip(low, high))
+
+
+def _load(path: Path) -> Annotated:
+    with np.load(path) as stored:
+        hu, labels, structures, ribbed = (stored[key] for key in ("hu", "labels", "structures", "ribbed"))
+    return Annotated(path.stem, hu, labels, structures, centres_of(labels), frozenset(ribbed.tolist()))
 
 
 def _with_cut_bodies(patient) -> sitk.Image:
