@@ -114,7 +114,7 @@ class RandThickSlices(Randomizable, Transform):
 
 
 class RandFieldOfView(Randomizable, Transform):
-    """The scan ends inside the cube: padding beyond a random plane, where nothing is to be learned about bone."""
+    """The scan ends inside the cube: padding beyond a random plane, and nothing to be found there."""
 
     def __init__(self, prob: float):
         self._prob = prob
@@ -122,14 +122,14 @@ class RandFieldOfView(Randomizable, Transform):
     def __call__(self, cube: dict) -> dict:
         if self.R.random() >= self._prob:
             return cube
-        hu, structures = (torch.as_tensor(cube[key]).clone() for key in ("hu", "structures"))
-        axis, size = self.R.choice([1, 1, 1, 2, 3]), hu.shape[1]
+        cut = {key: torch.as_tensor(array).clone() for key, array in cube.items()}
+        axis, size = self.R.choice([1, 1, 1, 2, 3]), cut["hu"].shape[1]
         kept = int(size * self.R.uniform(0.7, 0.95))
         beyond = [slice(None)] * 4
         beyond[axis] = slice(kept, None) if self.R.random() < 0.5 else slice(0, size - kept)
-        hu[tuple(beyond)] = AIR_HU
-        structures[tuple(beyond)] = 0
-        return {**cube, "hu": hu, "structures": structures}
+        for key, array in cut.items():
+            array[tuple(beyond)] = AIR_HU if key == "hu" else 0
+        return cut
 
 
 def collated(cubes: list[dict]) -> dict[str, torch.Tensor]:
