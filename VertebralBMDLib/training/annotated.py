@@ -21,7 +21,7 @@ _CUT = 100
 THORACIC = frozenset(LABELS[f"T{n}"] for n in range(1, 14))
 #: Bone that nobody named: its voxel may be any structure but a vertebral body.
 UNNAMED = 255
-_BONE_HU, _NEAR_BONE_MM = 100.0, 6.0
+_BONE_HU, _NEAR_BONE_MM = 150.0, 4.5
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def annotated(
 ) -> Annotated:
     """A scan and its label maps at ``spacing_mm``. A voxel belongs to the label that fills at least half of it.
 
-    Without ``structures`` all bone outside the bodies, and everything within 6 mm of it, is ``UNNAMED``. ``ribbed``: VerSe
+    Without ``structures`` all bone outside the bodies, and everything within 4.5 mm of it, is ``UNNAMED``. ``ribbed``: VerSe
     numbers of the bodies that bear ribs.
     """
     grid = field_grid(image, spacing_mm)
