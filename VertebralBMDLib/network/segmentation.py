@@ -53,9 +53,12 @@ def localise(field: sitk.Image, device: str) -> Located:
 
 
 def refine(crop: sitk.Image, device: str) -> np.ndarray:
-    """Probability of the body at the centre of a 48³ crop of HU at 1.5 mm: shape (48, 48, 48)."""
+    """Probability of the body at the centre of a 48³ crop of HU at 1.5 mm: shape (48, 48, 48).
+
+    The mean of the crop and its mirror image: a body is nearly symmetric.
+    """
     torch = import_torch()
-    hu = torch.from_numpy(sitk.GetArrayFromImage(crop).astype(np.float32))[None, None]
+    hu = torch.from_numpy(sitk.GetArrayFromImage(crop).astype(np.float32))[None, None].to(device)
     with torch.inference_mode():
-        logits = load(REFINE, device)(hu.to(device))
-    return torch.sigmoid(logits)[0, 0].cpu().numpy()
+        straight, mirrored = torch.sigmoid(load(REFINE, device)(torch.cat([hu, hu.flip(-1)])))[:, 0]
+    return ((straight + mirrored.flip(-1)) / 2).cpu().numpy()
