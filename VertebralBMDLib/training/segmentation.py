@@ -79,8 +79,7 @@ def _with_centres(scan: Annotated) -> dict[str, np.ndarray]:
     maps = np.zeros((2, *scan.hu.shape), dtype=np.float32)
     for label, position in scan.centres.items():
         if complete(label):
-            kind = maps[0 if label in scan.ribbed else 1]
-            np.maximum(kind, _gaussian(kind.shape, position, _CENTRE_SIGMA_MM / LOCALISE_SPACING_MM), out=kind)
+            _mark(maps[0 if label in scan.ribbed else 1], position, _CENTRE_SIGMA_MM / LOCALISE_SPACING_MM)
     return {"image": np.concatenate([scan.hu[None], maps]).astype(np.float16), "structures": scan.structures[None]}
 
 
@@ -91,9 +90,11 @@ def _refine_cube(scan: Annotated, label: int) -> dict[str, np.ndarray]:
     return {"image": np.concatenate([cube["image"], body]), "structures": cube["structures"]}
 
 
-def _gaussian(shape: tuple[int, ...], centre: tuple[float, ...], sigma: float) -> np.ndarray:
-    axes = [np.exp(-((np.arange(n) - c) ** 2) / (2 * sigma**2)) for n, c in zip(shape, centre)]
-    return (axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None, :]).astype(np.float32)
+def _mark(centres: np.ndarray, position: tuple[float, ...], sigma: float) -> None:
+    """Raise ``centres`` (z, y, x) to a Gaussian around ``position``, within four of its SDs."""
+    window = tuple(slice(max(0, int(p - 4 * sigma)), int(p + 4 * sigma) + 2) for p in position)
+    axes = [np.exp(-((np.arange(n)[part] - p) ** 2) / (2 * sigma**2)) for n, part, p in zip(centres.shape, window, position)]
+    np.maximum(centres[window], axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None, :], out=centres[window])
 
 
 def _a_place(scan: Annotated, rng: np.random.Generator) -> np.ndarray:
