@@ -211,6 +211,8 @@ def test_values_that_are_not_hu_can_be_allowed(body_like, tmp_path):
         (["simulate", "cohort", "--output", "y", "--workers", "0", "--cases", "1"], "workers must be"),
         (["train", "density", "--output", "y", "--steps", "1"], "--simulated"),
         (["train", "poetry", "--output", "y", "--steps", "1"], "poetry"),
+        (["train", "segmentation", "--output", "y"], "--config"),
+        (["train", "segmentation", "--output", "y", "--config", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_wrong(capsys, tmp_path, monkeypatch, options, words):
