@@ -1,7 +1,13 @@
 """Simulated training scans: what is kept of a patient, and a cache that survives interruption."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +128,33 @@ def test_a_patient_of_the_simulator_by_a_process_of_its_own(monkeypatch, tmp_pat
     assert any(complete(label) for label in scan.centres) and any(not complete(label) for label in scan.centres)
     assert LABELS["L2"] not in scan.ribbed and scan.ribbed <= found and {1, 2, UNNAMED} <= set(np.unique(scan.structures).tolist())
     assert scan.hu[scan.structures == 1].mean() > scan.hu[scan.structures == 0].mean() + 50
+
+
+_KILLED = """
+import os, signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from VertebralBMDLib.training.simulated import _end_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+def test_a_worker_ends_when_the_training_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(_KILLED, encoding="utf-8")
+    root = Path(__file__).resolve().parents[2]
+    with open(tmp_path / "out", "w+", encoding="utf-8") as out:
+        assert subprocess.run([sys.executable, str(script)], stdout=out, env=os.environ | {"PYTHONPATH": str(root)}).returncode == -9
+        out.seek(0)
+        worker = Path(f"/proc/{int(out.read())}/stat")
+    for _attempt in range(100):
+        # A zombie has ended, too: nobody has asked for its status yet.
+        if not worker.exists() or worker.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(int(worker.parent.name), signal.SIGKILL)
+    pytest.fail("the worker still waits for work")
