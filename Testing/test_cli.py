@@ -209,8 +209,10 @@ def test_values_that_are_not_hu_can_be_allowed(body_like, tmp_path):
         (["simulate", "phantom", "--output", "y", "--slices", "0"], "slices must be within"),
         (["simulate", "cohort", "--output", "y", "--cases", "0"], "cases must be within"),
         (["simulate", "cohort", "--output", "y", "--workers", "0", "--cases", "1"], "workers must be"),
-        (["train", "density", "--output", "y", "--steps", "1"], "--simulated"),
+        (["train", "density", "--output", "y", "--steps", "1", "--simulated", "0"], "--simulated"),
         (["train", "poetry", "--output", "y", "--steps", "1"], "poetry"),
+        (["train", "segmentation", "--output", "y"], "--config"),
+        (["train", "segmentation", "--output", "y", "--config", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_wrong(capsys, tmp_path, monkeypatch, options, words):
@@ -349,3 +351,40 @@ def test_the_module_runs_as_a_program_with_the_same_status(tmp_path):
     command = [sys.executable, "-m", "VertebralBMDLib", "measure", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"})
     assert done.returncode == 3 and "UNREADABLE" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def segmentation_training(monkeypatch):
+    """What the command asks of the training, which is not run."""
+    commands = pytest.importorskip("VertebralBMDLib.training.commands", reason="training needs monai")
+    asked = []
+    monkeypatch.setattr(commands, "train_segmentation", lambda *arguments: asked.append(arguments) or [Path("refine.ts")])
+    return asked
+
+
+def test_train_segmentation_hands_on_what_it_is_given(segmentation_training, tmp_path, capsys):
+    from VertebralBMDLib.training.config import Schedule, SegmentationConfig
+
+    config = tmp_path / "c.json"
+    config.write_text('{"seed": 4, "simulated": 2, "refine": {"steps": 6}}', encoding="utf-8")
+    out, expected = tmp_path / "out", SegmentationConfig(4, 2, None, Schedule(6))
+    assert main(["train", "segmentation", "--config", str(config), "--output", str(out)]) == 0
+    assert segmentation_training.pop() == (expected, out, out / "simulated", None, (), None) and capsys.readouterr().out == "refine.ts\n"
+    more = ["--annotated", "ct", "--leave-out", "A,B", "--simulated", "kept", "--start-from", "pre"]
+    assert main(["train", "segmentation", "--config", str(config), "--output", str(out), *more]) == 0
+    assert segmentation_training.pop() == (expected, out, Path("kept"), Path("ct"), ("A", "B"), Path("pre"))
+
+
+def test_a_training_that_cannot_be_ends_with_2(tmp_path, capsys):
+    pytest.importorskip("monai", reason="training needs monai (pip install vertebral-bmd[train])")
+    config = tmp_path / "c.json"
+    for text, words in (("{}", "nothing to train:"), ('{"refine": {"steps": 1}}', "nothing to train on"), ('{"stepps": 1}', "stepps")):
+        config.write_text(text, encoding="utf-8")
+        assert words in wrong_usage(capsys, "train", "segmentation", "--config", config, "--output", tmp_path / "out")
+
+
+def test_the_help_of_train_names_a_configuration_that_is_there(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "segmentation", "--help"])
+    named = re.search(r"Resources/Models/[\w-]+\.json", re.sub(r"\s+", " ", capsys.readouterr().out).replace("- ", "-"))
+    assert (ROOT / named.group()).is_file()

@@ -141,7 +141,7 @@ def _add_train(commands) -> None:
     networks = commands.add_parser("train", help="train the networks").add_subparsers(dest="network", required=True)
     both = networks.add_parser("segmentation", help="localise and refine, on simulated patients and annotated scans")
     both.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="JSON, for example Resources/Models/segmentation-training.json"
+        "--config", type=Path, required=True, metavar="FILE", help="JSON, for example Resources/Models/segmentation-small.json"
     )
     both.add_argument("--output", type=Path, required=True, metavar="DIR")
     both.add_argument("--annotated", type=Path, metavar="DIR", help="folder of CT_*.nii.gz with BODIES_*.nii.gz")

@@ -39,8 +39,15 @@ class Annotated:
 
 
 def annotated_scans(folder: Path, spacing_mm: float, leave_out: frozenset[str] = frozenset()) -> list[Annotated]:
-    """Every annotated scan of ``folder`` but those named in ``leave_out``, at ``spacing_mm``. Raises FileNotFoundError if none."""
+    """Every annotated scan of ``folder`` but those named in ``leave_out``, at ``spacing_mm``.
+
+    Raises FileNotFoundError if there is none, ValueError for a scan to leave out that is not there (a slip of the pen would
+    train on it) and for one without bodies.
+    """
     names = sorted(p.name[len("CT_") : -len(".nii.gz")] for p in folder.glob("CT_*.nii.gz"))
+    unknown = leave_out - set(names)
+    if unknown:
+        raise ValueError(f"There is no scan {', '.join(sorted(unknown))} to leave out. Scans are: {', '.join(names)}.")
     chosen = [name for name in names if name not in leave_out and (folder / f"BODIES_{name}.nii.gz").exists()]
     if not chosen:
         raise FileNotFoundError(f"No CT_*.nii.gz with BODIES_*.nii.gz in {folder}.")
@@ -50,7 +57,10 @@ def annotated_scans(folder: Path, spacing_mm: float, leave_out: frozenset[str] =
 def _read(folder: Path, name: str, spacing_mm: float) -> Annotated:
     image, bodies = (sitk.ReadImage(str(folder / f"{kind}_{name}.nii.gz")) for kind in ("CT", "BODIES"))
     organs = folder / f"ORGANS_{name}.nii.gz"
-    return annotated(name, image, bodies, spacing_mm, _structures(sitk.ReadImage(str(organs))) if organs.exists() else None)
+    scan = annotated(name, image, bodies, spacing_mm, _structures(sitk.ReadImage(str(organs))) if organs.exists() else None)
+    if not scan.centres:
+        raise ValueError(f"BODIES_{name}.nii.gz has no body within CT_{name}.nii.gz. Correct it, or move the scan out of the folder.")
+    return scan
 
 
 def _structures(organs: sitk.Image) -> sitk.Image:

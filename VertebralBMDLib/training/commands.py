@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,7 +52,9 @@ def train_segmentation(
     ``annotated``: folder of real scans (``annotated``), without those of ``leave_out``; ``start_from``: folder of networks
     whose weights are the start. Simulated patients are kept in ``cache`` and checkpoints in ``output``: an interrupted run
     goes on.
-    Raises ValueError where there is nothing to train or to train on.
+    Raises ValueError where there is nothing to train or to train on, for an ``output`` that holds a training with other
+    options, and for networks to start from that do not fit or have seen a scan of ``leave_out``; FileNotFoundError for
+    networks or scans that are not there.
     """
     schedules: dict[str, Schedule] = {name: getattr(config, name) for name in _PARTS if getattr(config, name)}
     if not schedules:
@@ -67,10 +70,7 @@ def train_segmentation(
         torch.manual_seed(config.seed)
         model = part.model()
         if start_from is not None:
-            model.load_state_dict(torch.jit.load(str(start_from / f"{name}.ts"), map_location="cpu").state_dict())
-        batches = ThreadBuffer(part.batches(real, simulated[part.spacing_mm], schedule.batch, config.seed), buffer_size=2)
-        model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
-        draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
+            _load_weights(model, start_from, name, leave_out)
         facts = {
             "seed": config.seed,
             "simulated patients": config.simulated,
@@ -79,8 +79,37 @@ def train_segmentation(
             "started from": start_from.name if start_from else None,
             **asdict(schedule),
         }
+        _check_same_training(output / name, facts)
+        batches = ThreadBuffer(part.batches(real, simulated[part.spacing_mm], schedule.batch, config.seed), buffer_size=2)
+        model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
+        draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
         written.append(export(model, torch.zeros((1, 1) + (part.cube,) * 3), output, name, facts, {}))
     return written
+
+
+def _load_weights(model: torch.nn.Module, folder: Path, name: str, leave_out: tuple[str, ...]) -> None:
+    """The weights of ``name`` in ``folder``, unless its card says that it was trained on a scan that is to be left out."""
+    card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    seen = sorted(set(card["training"].get("annotated scans", ())) & set(leave_out))
+    if seen:
+        raise ValueError(f"{name} of {folder.name} was trained on {', '.join(seen)}, which is to be left out. Start from another.")
+    try:
+        model.load_state_dict(torch.jit.load(str(folder / f"{name}.ts"), map_location="cpu").state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"{name} of {folder.name} is another kind of network. Train it anew, without --start-from.") from error
+
+
+def _check_same_training(folder: Path, facts: dict) -> None:
+    """A checkpoint goes on with the options it was begun with, or the card would tell of a training that never was."""
+    path = folder / "options.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    other = [key for key in facts if begun.get(key) != facts[key]]
+    if other:
+        raise ValueError(f"{folder} holds a training with another {', '.join(other)}. Give another --output, or delete that folder.")
 
 
 @dataclass(frozen=True)

