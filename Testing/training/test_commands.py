@@ -78,14 +78,14 @@ def test_a_training_writes_networks_with_cards_and_curves(shown, scans, tmp_path
 def test_simulated_patients_come_from_the_cache_that_is_named(shown, monkeypatch, tmp_path):
     asked = []
 
-    def simulated_scans(count, spacings, seed, cache):
-        asked.append((count, spacings, seed, cache))
-        return {spacing: [made_scan(spacing)] for spacing in spacings}
+    def simulated_scans(count, spacing_mm, seed, cache):
+        asked.append((count, spacing_mm, seed, cache))
+        return [made_scan(spacing_mm)]
 
     monkeypatch.setattr(commands, "simulated_scans", simulated_scans)
     config = replace(REFINE, simulated=7)
     train_segmentation(config, tmp_path / "out", tmp_path / "cache")
-    assert asked == [(7, (3.0, 1.5), 3, tmp_path / "cache")] and shown == {"refine": ([], ["made"])}
+    assert asked == [(7, 1.5, 3, tmp_path / "cache")] and shown == {"refine": ([], ["made"])}
     assert card(tmp_path / "out")["training"]["simulated patients"] == 7
 
 

@@ -57,9 +57,9 @@ def same(a, b):
 
 
 def test_a_patient_is_kept_at_every_resolution_with_its_ribs_and_cut_bodies(made, tmp_path):
-    scans = simulated_scans(2, (3.0, 1.5), 4, tmp_path)
-    assert {spacing: len(each) for spacing, each in scans.items()} == {3.0: 2, 1.5: 2} and len(made) == 2
-    coarse, fine = scans[3.0][0], scans[1.5][0]
+    scans = [simulated_scans(2, spacing, 4, tmp_path) for spacing in (3.0, 1.5)]
+    assert [len(each) for each in scans] == [2, 2] and len(made) == 2
+    coarse, fine = (each[0] for each in scans)
     for scan in (coarse, fine):
         assert set(scan.centres) == {T12, L1, CUT_L2} and scan.ribbed == {T12}
         assert np.all(scan.structures[scan.labels == CUT_L2] == UNNAMED) and 4 in scan.structures
@@ -69,24 +69,24 @@ def test_a_patient_is_kept_at_every_resolution_with_its_ribs_and_cut_bodies(made
 
 def test_of_the_finer_grid_the_surroundings_of_the_column_are_kept(made, monkeypatch, tmp_path):
     monkeypatch.setattr(simulated, "_AROUND_MM", 9.0)
-    scans = simulated_scans(1, (3.0, 1.5), 4, tmp_path)
-    assert scans[3.0][0].hu.shape == (40, 44, 44)
-    around = (scans[1.5][0].labels > 0).any(axis=(0, 2))
-    assert scans[1.5][0].hu.shape[1] == pytest.approx(around.sum() + 2 * 6, abs=1) and around[6] and not around[5]
+    coarse, fine = (simulated_scans(1, spacing, 4, tmp_path)[0] for spacing in (3.0, 1.5))
+    assert coarse.hu.shape == (40, 44, 44)
+    around = (fine.labels > 0).any(axis=(0, 2))
+    assert fine.hu.shape[1] == pytest.approx(around.sum() + 2 * 6, abs=1) and around[6] and not around[5]
 
 
 def test_what_was_made_is_not_made_again(made, tmp_path):
-    first = simulated_scans(2, (3.0, 1.5), 4, tmp_path)
+    first = simulated_scans(2, 3.0, 4, tmp_path)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = simulated_scans(2, (3.0, 1.5), 4, tmp_path)
+    again = simulated_scans(2, 3.0, 4, tmp_path)
     assert len(made) == 2 and files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} and len(files) == 4
-    assert all(same(a, b) for spacing in first for a, b in zip(first[spacing], again[spacing]))
-    other = simulated_scans(2, (3.0, 1.5), 5, tmp_path)
-    assert len(made) == 4 and not np.array_equal(other[3.0][0].hu, first[3.0][0].hu)
+    assert all(same(a, b) for a, b in zip(first, again))
+    other = simulated_scans(2, 3.0, 5, tmp_path)
+    assert len(made) == 4 and not np.array_equal(other[0].hu, first[0].hu)
 
 
 def test_an_interrupted_simulation_goes_on_and_ends_the_same(made, monkeypatch, tmp_path):
-    whole = simulated_scans(3, (3.0, 1.5), 4, tmp_path / "whole")
+    whole = simulated_scans(3, 1.5, 4, tmp_path / "whole")
     seeds, simulate = made[:], simulated.simulate_patient
 
     def breaks(spec):
@@ -97,32 +97,33 @@ def test_an_interrupted_simulation_goes_on_and_ends_the_same(made, monkeypatch, 
     monkeypatch.setattr(simulated, "simulate_patient", breaks)
     cache = tmp_path / "broken"
     with pytest.raises(KeyboardInterrupt):
-        simulated_scans(3, (3.0, 1.5), 4, cache)
+        simulated_scans(3, 1.5, 4, cache)
     kept = sorted(path.name for path in cache.iterdir())
     assert len(kept) == 2 and all("P0001" in name for name in kept)
     (cache / kept[0].replace("P0001", "P0002").replace(".npz", ".part.npz")).write_bytes(b"half a file")
     made.clear()
     monkeypatch.setattr(simulated, "simulate_patient", simulate)
-    rest = simulated_scans(3, (3.0, 1.5), 4, cache)
-    assert made == seeds[1:] and all(same(a, b) for spacing in whole for a, b in zip(whole[spacing], rest[spacing]))
+    rest = simulated_scans(3, 1.5, 4, cache)
+    assert made == seeds[1:] and all(same(a, b) for a, b in zip(whole, rest))
 
 
 def test_a_patient_that_lacks_one_resolution_is_made_again(made, tmp_path):
-    simulated_scans(1, (3.0, 1.5), 4, tmp_path)
+    simulated_scans(1, 3.0, 4, tmp_path)
     next(tmp_path.glob("*1.5mm.npz")).unlink()
-    simulated_scans(1, (3.0, 1.5), 4, tmp_path)
+    simulated_scans(1, 3.0, 4, tmp_path)
     assert len(made) == 2 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_patients_are_no_work(made, tmp_path):
-    assert simulated_scans(0, (3.0,), 4, tmp_path) == {3.0: []} and not made
+    assert simulated_scans(0, 3.0, 4, tmp_path) == [] and not made
 
 
 def test_a_patient_of_the_simulator_by_a_process_of_its_own(monkeypatch, tmp_path):
     case = draw_cohort(6, 1, "varied")[0]
     spec = replace(at_low_resolution(case.spec, 4.0), levels=("L1", "L3"))
     monkeypatch.setattr(simulated, "draw_cohort", lambda seed, count, protocol: (replace(case, spec=spec),))
-    scan = simulated_scans(1, (4.0,), 6, tmp_path)[4.0][0]
+    monkeypatch.setattr(simulated, "SPACINGS_MM", (4.0,))
+    scan = simulated_scans(1, 4.0, 6, tmp_path)[0]
     found = {label % 100 for label in scan.centres}
     assert {LABELS["L1"], LABELS["L2"]} <= found <= set(LABELS.values())
     assert any(complete(label) for label in scan.centres) and any(not complete(label) for label in scan.centres)

@@ -90,7 +90,8 @@ def annotated(
     hu = sitk.GetArrayFromImage(resampled(image, grid)).round().astype(np.int16)
     labels = filled_at_least_half(bodies, grid)
     if structures is None:
-        named = np.where(ndimage.distance_transform_edt(hu < _BONE_HU) * spacing_mm <= _NEAR_BONE_MM, UNNAMED, 0).astype(np.uint8)
+        near_bone = ndimage.binary_dilation(hu >= _BONE_HU, iterations=round(_NEAR_BONE_MM / spacing_mm))
+        named = np.where(near_bone, UNNAMED, 0).astype(np.uint8)
     else:
         named = filled_at_least_half(structures, grid)
     named[(labels > 0) & (labels < _CUT)] = 1

@@ -61,11 +61,10 @@ def train_segmentation(
         raise ValueError("There is nothing to train: the configuration has no schedule for localise or refine.")
     if not config.simulated and not annotated:
         raise ValueError('There is nothing to train on: simulate patients ("simulated" in the configuration), give --annotated, or both.')
-    spacings = tuple(part.spacing_mm for part in _PARTS.values())
-    simulated = simulated_scans(config.simulated, spacings, config.seed, cache)
     written = []
     for name, schedule in schedules.items():
         part = _PARTS[name]
+        simulated = simulated_scans(config.simulated, part.spacing_mm, config.seed, cache)
         real = annotated_scans(annotated, part.spacing_mm, frozenset(leave_out)) if annotated else []
         torch.manual_seed(config.seed)
         model = part.model()
@@ -80,7 +79,7 @@ def train_segmentation(
             **asdict(schedule),
         }
         _check_same_training(output / name, facts)
-        batches = ThreadBuffer(part.batches(real, simulated[part.spacing_mm], schedule.batch, config.seed), buffer_size=2)
+        batches = ThreadBuffer(part.batches(real, simulated, schedule.batch, config.seed), buffer_size=2)
         model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
         draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
         written.append(export(model, torch.zeros((1, 1) + (part.cube,) * 3), output, name, facts, {}))

@@ -13,30 +13,34 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..anatomy import label_of
+from ..network.segmentation import LOCALISE_SPACING_MM, REFINE_SPACING_MM
 from ..simulation.cohort import Case, draw_cohort
 from ..simulation.patient import simulate_patient
 from .annotated import Annotated, annotated, centres_of
 
+#: Of the two networks that are trained on these patients.
+SPACINGS_MM = (LOCALISE_SPACING_MM, REFINE_SPACING_MM)
 _CUT = 100
 #: Of the finer grid only the surroundings of the column are kept.
 _AROUND_MM = 60.0
 
 
-def simulated_scans(count: int, spacings_mm: tuple[float, ...], seed: int, cache: Path) -> dict[float, list[Annotated]]:
+def simulated_scans(count: int, spacing_mm: float, seed: int, cache: Path) -> list[Annotated]:
     """``count`` simulated patients of many sites, findings and fields ("varied" of ``draw_cohort``), scanned at the resolution of
-    their site and resampled to each of ``spacings_mm``; deterministic by ``seed``.
+    their site and resampled to ``spacing_mm``, one of ``SPACINGS_MM``; deterministic by ``seed``.
 
-    Each is kept in ``cache`` as soon as it is made, so that an interrupted run goes on where it was.
+    Each is kept in ``cache`` at every one of these as soon as it is made, so that an interrupted run goes on where it was.
     """
     cache.mkdir(parents=True, exist_ok=True)
     cases = draw_cohort(seed, count, "varied") if count else ()
-    missing = [case for case in cases if not all(_file(cache, seed, count, case, s).exists() for s in spacings_mm)]
+    paths = {case.id: {s: cache / f"simulated-{seed}-{count}-{case.id}-{s:g}mm.npz" for s in SPACINGS_MM} for case in cases}
+    missing = [case for case in cases if not all(path.exists() for path in paths[case.id].values())]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        waiting = [pool.submit(_make, case, spacings_mm, [_file(cache, seed, count, case, s) for s in spacings_mm]) for case in missing]
+        waiting = [pool.submit(_make, case, paths[case.id]) for case in missing]
         for done, finished in enumerate(as_completed(waiting), start=1):
             finished.result()
             logging.getLogger(__name__).info("simulated %d of %d patients", done, len(missing))
-    return {s: [_load(_file(cache, seed, count, case, s)) for case in cases] for s in spacings_mm}
+    return [_load(paths[case.id][spacing_mm]) for case in cases]
 
 
 def _end_with_parent() -> None:
@@ -49,17 +53,13 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _file(cache: Path, seed: int, count: int, case: Case, spacing_mm: float) -> Path:
-    return cache / f"simulated-{seed}-{count}-{case.id}-{spacing_mm:g}mm.npz"
-
-
-def _make(case: Case, spacings_mm: tuple[float, ...], paths: list[Path]) -> None:
+def _make(case: Case, paths: dict[float, Path]) -> None:
     patient = simulate_patient(case.spec)
     bodies = _with_cut_bodies(patient)
     ribbed = [truth["label"] for truth in patient.truth["levels"].values() if truth["rib_pair"] != "none"]
-    for spacing, path in zip(spacings_mm, paths):
+    for spacing, path in paths.items():
         scan = annotated(case.id, patient.image, bodies, spacing, patient.structures)
-        box = _around(scan.labels, _AROUND_MM / spacing) if spacing == min(spacings_mm) else ...
+        box = _around(scan.labels, _AROUND_MM / spacing) if spacing == min(SPACINGS_MM) else ...
         temporary = path.with_suffix(".part.npz")
         np.savez_compressed(temporary, hu=scan.hu[box], labels=scan.labels[box], structures=scan.structures[box], ribbed=ribbed)
         temporary.replace(path)
