@@ -7,6 +7,7 @@ does on people is shown by segmentation_accuracy.py alone. The seed is used for 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from VertebralBMDLib.segmentation.engines import engine_for
 from VertebralBMDLib.segmentation.vertebrae import Vertebrae
 from VertebralBMDLib.simulation.cohort import Case, draw_cohort
 from VertebralBMDLib.simulation.findings import VARIANT_RATES, Findings, Variant, draw_findings, levels_of
-from VertebralBMDLib.simulation.patient import simulate_patient
+from VertebralBMDLib.simulation.patient import SimulatedPatient, simulate_patient
 from VertebralBMDLib.simulation.subject import SACRAL
 
 SEED = 990055
@@ -131,16 +132,12 @@ def _varied(findings: Findings, variant: Variant) -> Findings:
 
 def run(cases: Sequence[Case], cache: Path | None, workers: int) -> list[Outcome]:
     """The outcome of every case, in their order; what ``cache`` holds of this very program and these networks is not done again."""
-    done: dict[str, Outcome] = {}
-    program = fingerprint()
-    files = (
-        {case.id: cache / f"{program}-{hashlib.sha256(repr(case.spec).encode()).hexdigest()[:12]}-{case.id}.json" for case in cases}
-        if cache
-        else {}
-    )
+    files: dict[str, Path] = {}
     if cache:
         cache.mkdir(parents=True, exist_ok=True)
-        done = {key: _stored(path) for key, path in files.items() if path.exists()}
+        program = fingerprint()
+        files = {case.id: cache / f"{case.id}-{_digest(repr(case.spec))}-{program}.json" for case in cases}
+    done = {key: _stored(path) for key, path in files.items() if path.exists()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for finished in as_completed([pool.submit(outcome, case) for case in cases if case.id not in done]):
             one = finished.result()
@@ -153,13 +150,16 @@ def run(cases: Sequence[Case], cache: Path | None, workers: int) -> list[Outcome
 
 
 def fingerprint() -> str:
-    """Of everything that a result depends on: the networks, what reads with them, and what simulates."""
-    parts = [identity(name).sha256.encode() for name in (LOCALISE, REFINE)] + [
-        Path(__file__).read_bytes(),
-        (LIBRARY / "grid.py").read_bytes(),
-    ]
-    parts += [path.read_bytes() for room in ("segmentation", "network", "simulation") for path in sorted((LIBRARY / room).glob("*.py"))]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+    """Of everything that an outcome depends on: the networks, what reads with them, what simulates, and what compares."""
+    parts = [identity(name).sha256 for name in (LOCALISE, REFINE)] + [inspect.getsource(each) for each in (outcome, read, _body, shown)]
+    files = [Path(__file__).with_name("scores.py"), LIBRARY / "grid.py"]
+    files += [path for room in ("segmentation", "network", "simulation") for path in sorted((LIBRARY / room).glob("*.py"))]
+    parts += [path.read_text(encoding="utf-8") for path in files]
+    return _digest("".join(parts))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _stored(path: Path) -> Outcome:
@@ -171,35 +171,34 @@ def outcome(case: Case) -> Outcome:
     """Simulate a patient, read the scan, and compare with the truth."""
     patient, spec = simulate_patient(case.spec), case.spec
     complete = {level: of["label"] for level, of in patient.truth["levels"].items() if of["complete"]}
-    try:
-        vertebrae, refusal = engine_for("bundled", None, "cpu").segment(Scan(patient.image), lambda fraction: None), None
-        found = sitk.GetArrayViewFromImage(vertebrae.label_map)
-    except Refused as refused:
-        vertebrae, refusal, found = (
-            Vertebrae(patient.bodies, (), "bundled"),
-            refused.code.value,
-            np.zeros(patient.image.GetSize()[::-1], np.uint8),
-        )
-    true = sitk.GetArrayViewFromImage(patient.bodies)
-    bodies = tuple(_body(level, true == label, found, vertebrae) for level, label in complete.items())
-    false_bodies = sum(float((true[found == body.label] > 0).mean()) < 0.5 for body in vertebrae.bodies)
+    vertebrae, refusal = read(patient)
+    found, true = (sitk.GetArrayViewFromImage(image) for image in (vertebrae.label_map, patient.bodies))
     determinable, visible = shown(patient.truth["column"], complete, sacrum=spec.levels[1] in SACRAL)
+    transitional = Code.TRANSITIONAL_ANATOMY in vertebrae.flags
     return Outcome(
-        case.id,
-        spec.findings.variant,
-        bool(spec.findings.fractures),
-        any(lesion.kind in METASTASES for lesion in spec.findings.lesions),
-        spec.findings.scoliosis_deg,
-        spec.contrast != "none",
-        max(spec.scanner.thickness_mm or 0.0, spec.spacing_mm[2]),
-        determinable,
-        visible,
-        Code.TRANSITIONAL_ANATOMY in vertebrae.flags,
-        Code.TRANSITIONAL_ANATOMY in vertebrae.flags or Code.LEVEL_UNCERTAIN in vertebrae.flags,
-        refusal,
-        bodies,
-        false_bodies,
+        id=case.id,
+        variant=spec.findings.variant,
+        fractured=bool(spec.findings.fractures),
+        metastatic=any(lesion.kind in METASTASES for lesion in spec.findings.lesions),
+        scoliosis_deg=spec.findings.scoliosis_deg,
+        enhanced=spec.contrast != "none",
+        slice_mm=max(spec.scanner.thickness_mm or 0.0, spec.spacing_mm[2]),
+        determinable=determinable,
+        visible=visible,
+        transitional=transitional,
+        doubted=transitional or Code.LEVEL_UNCERTAIN in vertebrae.flags,
+        refusal=refusal,
+        bodies=tuple(_body(level, true == label, found, vertebrae) for level, label in complete.items()),
+        false_bodies=sum(float((true[found == body.label] > 0).mean()) < 0.5 for body in vertebrae.bodies),
     )
+
+
+def read(patient: SimulatedPatient) -> tuple[Vertebrae, str | None]:
+    """What the bundled engine finds, and why it finds nothing."""
+    try:
+        return engine_for("bundled", None, "cpu").segment(Scan(patient.image), lambda fraction: None), None
+    except Refused as refusal:
+        return Vertebrae(sitk.Image(patient.image.GetSize(), sitk.sitkUInt8), (), "bundled"), refusal.code.value
 
 
 def _body(level: str, mask: np.ndarray, found: np.ndarray, vertebrae: Vertebrae) -> Body:
