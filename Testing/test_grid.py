@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from VertebralBMDLib.grid import AIR_HU, cropped_to, cube_grid, field_grid, resampled
+from VertebralBMDLib.grid import AIR_HU, cropped_to, cube_grid, field_grid, oriented, resampled, stored_like
 
 TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
 
@@ -89,3 +89,34 @@ def test_cropping_keeps_the_margin_and_the_place():
 def test_cropping_to_a_grid_elsewhere_gives_the_image_itself():
     image = ramp()
     assert cropped_to(image, cube_grid((900.0, 900.0, 900.0), 4, 2.0)).GetSize() == image.GetSize()
+
+
+def awkward(seed):
+    """Noise on a grid whose numbers are not exact in binary, one in two turned."""
+    rng = np.random.default_rng(seed)
+    image = sitk.GetImageFromArray(rng.normal(0, 300, (14, 21, 23)).astype(np.float32))
+    image.SetSpacing(rng.uniform(0.5, 3.3, 3).tolist())
+    image.SetOrigin(rng.uniform(-900, 900, 3).tolist())
+    image.SetDirection(sitk.Euler3DTransform((0, 0, 0), *(rng.uniform(-0.3, 0.3, 3) * (seed % 2))).GetMatrix())
+    return image
+
+
+@pytest.mark.parametrize("code", ["RAS", "LPI", "PIR", "SAL"])
+def test_how_an_image_is_stored_does_not_show_in_the_last_bit(code):
+    for seed in range(20):
+        image = awkward(seed)
+        stored = sitk.DICOMOrient(image, code)
+        grids = [field_grid(each, 3.0) for each in (image, stored)]
+        assert grids[0].GetOrigin() == grids[1].GetOrigin() and grids[0].GetSize() == grids[1].GetSize()
+        straight, turned = (sitk.GetArrayFromImage(resampled(each, grid)) for each, grid in zip((image, stored), grids))
+        np.testing.assert_array_equal(straight, turned)
+
+
+def test_a_map_of_an_oriented_image_is_turned_back_onto_the_stored_grid():
+    stored = sitk.DICOMOrient(awkward(1), "SAL")
+    image = oriented(stored)
+    assert image.GetSize() == (23, 21, 14) and oriented(image) is image
+    labels = sitk.Cast(image > 0, sitk.sitkUInt8)
+    back = stored_like(labels, stored)
+    assert back.IsSameImageGeometryAs(stored, 0, 0)
+    np.testing.assert_array_equal(sitk.GetArrayViewFromImage(back), sitk.GetArrayViewFromImage(stored) > 0)

@@ -10,10 +10,37 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 AIR_HU = -1024
+#: Origins are rounded to this many digits of a mm: how an image is stored must not show in the last bits of its results.
+_ORIGIN_DIGITS = 6
+
+
+def oriented(image: sitk.Image) -> sitk.Image:
+    """``image`` with its axes turned and flipped to lie nearest to the patient's (LPS): the same voxels and the very same
+    geometry however it was stored. An image that is so already is returned as it is."""
+    if _orientation(image) != "LPS":
+        image = sitk.DICOMOrient(image, "LPS")
+    origin = np.round(image.GetOrigin(), _ORIGIN_DIGITS)
+    if not np.array_equal(origin, image.GetOrigin()):
+        image = sitk.Image(image)
+        image.SetOrigin(origin.tolist())
+    return image
+
+
+def stored_like(label_map: sitk.Image, image: sitk.Image) -> sitk.Image:
+    """A map on the grid of ``oriented(image)``, turned back onto the grid of ``image``."""
+    back = sitk.DICOMOrient(label_map, _orientation(image))
+    back.CopyInformation(image)
+    return back
+
+
+def _orientation(image: sitk.Image) -> str:
+    """Three letters: where the axes i, j, k run to."""
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
 
 
 def field_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     """An empty grid with isotropic voxels along the patient's axes that covers the whole field of ``image``."""
+    image = oriented(image)
     edges = [(-0.5, n - 0.5) for n in image.GetSize()]
     corners = np.array([image.TransformContinuousIndexToPhysicalPoint(c) for c in itertools.product(*edges)])
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -35,11 +62,11 @@ def _grid(centre: np.ndarray, size: np.ndarray, spacing_mm: float) -> sitk.Image
 
 def resampled(image: sitk.Image, grid: sitk.Image, outside: float = AIR_HU) -> sitk.Image:
     """``image`` on ``grid``: linear, float32; voxels finer than half the grid's are averaged first, so nothing aliases."""
-    oriented = sitk.DICOMOrient(image, "LPS")
-    factors = [max(1, int(step / s + 0.01)) for step, s in zip(grid.GetSpacing(), oriented.GetSpacing())]
+    image = oriented(image)
+    factors = [max(1, int(step / s + 0.01)) for step, s in zip(grid.GetSpacing(), image.GetSpacing())]
     if max(factors) > 1:
-        oriented = sitk.BinShrink(sitk.Cast(cropped_to(oriented, grid), sitk.sitkFloat32), factors)
-    return sitk.Resample(oriented, grid, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
+        image = sitk.BinShrink(sitk.Cast(cropped_to(image, grid), sitk.sitkFloat32), factors)
+    return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
 
 
 def cropped_to(image: sitk.Image, grid: sitk.Image, margin: int = 4) -> sitk.Image:

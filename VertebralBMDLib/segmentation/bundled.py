@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..grid import field_grid, resampled
+from ..grid import field_grid, oriented, resampled
 from ..network import segmentation as network
 from ..network.models import identity
 from ..quality import Code, Refused
@@ -35,19 +35,20 @@ class BundledEngine:
 
     def segment(self, scan: Scan, progress: Progress) -> Vertebrae:
         """See ``Engine``. Raises Refused (NO_VERTEBRAE, MODEL_DAMAGED, TORCH_MISSING)."""
-        field = resampled(scan.image, field_grid(scan.image, network.LOCALISE_SPACING_MM))
+        image = oriented(scan.image)
+        field = resampled(image, field_grid(image, network.LOCALISE_SPACING_MM))
         progress(0.1)
         located = network.localise(field, self._device)
         progress(0.3)
         centres = _centres(located, field)
         bodies: list[RefinedBody] = []
         for index, centre in enumerate(centres):
-            bodies += self._new_body(scan.image, centre, bodies)
+            bodies += self._new_body(image, centre, bodies)
             progress(0.3 + 0.5 * (index + 1) / len(centres))
         column = _column(_distinct(bodies))
         for _round in range(_ROUNDS):
             places = [place for place in _missing(column) if _is_body(located.probability("body"), field, place)]
-            found = [body for place in places for body in self._new_body(scan.image, place, bodies)]
+            found = [body for place in places for body in self._new_body(image, place, bodies)]
             if not found:
                 break
             bodies += found

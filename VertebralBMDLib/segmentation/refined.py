@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..grid import cropped_to, cube_grid, resampled
+from ..grid import cropped_to, cube_grid, oriented, resampled, stored_like
 from ..network import segmentation as network
 from .labelled import cut_by_border
 
@@ -63,6 +63,7 @@ def central_part(mask: np.ndarray) -> np.ndarray:
 
 def numbered_bodies(image: sitk.Image, bodies: Sequence[RefinedBody]) -> tuple[sitk.Image, list[bool]]:
     """``bodies`` numbered 1, 2, ... in their order on the scan's grid (uint8), and whether each lies whole in the scan."""
+    stored, image = image, oriented(image)
     labels = np.zeros(image.GetSize()[::-1], dtype=np.uint8)
     best = np.full(labels.shape, 0.5, dtype=np.float32)
     complete = []
@@ -77,4 +78,4 @@ def numbered_bodies(image: sitk.Image, bodies: Sequence[RefinedBody]) -> tuple[s
         complete.append(not inside.any() or not cut_by_border(inside, start, image))
     label_map = sitk.GetImageFromArray(labels)
     label_map.CopyInformation(image)
-    return label_map, complete
+    return stored_like(label_map, stored), complete
