@@ -17,6 +17,8 @@ from .refined import RefinedBody, numbered_bodies, refined_body
 from .vertebrae import Progress, Vertebrae
 
 _PEAK = 0.25
+#: More peaks than this, twice what a person has of vertebrae, are noise; the highest are read.
+_MOST_PEAKS = 50
 #: A peak this near to the centre of a body that was found belongs to it.
 _SAME_BODY_MM = 9.0
 #: Bodies of one column: distance between neighbours, and how far a centre may lie from the line through the others.
@@ -73,7 +75,7 @@ def _centres(located: network.Located, field: sitk.Image) -> list[np.ndarray]:
     """Peaks of the centre maps as LPS points, highest first."""
     heat = located.centres
     peaks = np.argwhere((heat == ndimage.maximum_filter(heat, 5)) & (heat > _PEAK) & (located.probability("body") > 0.2))
-    order = np.argsort(-heat[tuple(peaks.T)])
+    order = np.argsort(-heat[tuple(peaks.T)])[:_MOST_PEAKS]
     return [np.array(field.TransformIndexToPhysicalPoint([int(i) for i in peaks[k][::-1]])) for k in order]
 
 
