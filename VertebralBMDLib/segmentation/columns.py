@@ -40,8 +40,8 @@ class Showing:
 #: than the simulated. The upper ones come apart or run together with shoulder and breastbone: their length says nothing.
 #: Shares that are missed: judgement.
 SHOWING: dict[Ribs, Showing] = {
-    Ribs.RUDIMENT: Showing(35.0, 18.0, 0.0, 0.10, 0.25),
-    Ribs.TWELFTH: Showing(87.0, 24.0, 0.05, 0.03, 0.04),
+    Ribs.RUDIMENT: Showing(35.0, 18.0, 0.0, 0.15, 0.40),
+    Ribs.TWELFTH: Showing(90.0, 20.0, 0.05, 0.03, 0.07),
     Ribs.ELEVENTH: Showing(160.0, 20.0, 0.10, 0.02, 0.01),
     Ribs.MIDDLE: Showing(200.0, 30.0, 0.20, 0.02, 0.01),
     Ribs.UPPER: Showing(280.0, 35.0, 0.95, 0.03, 0.02),
@@ -62,10 +62,11 @@ BELOW: dict[int, dict[Below, float]] = {
     -1: {Below.SACRUM: 0.60, Below.BODY: 0.05, Below.NOTHING: 0.35},
     0: {Below.SACRUM: 0.93, Below.BODY: 0.02, Below.NOTHING: 0.05},
     1: {Below.SACRUM: 0.02, Below.BODY: 0.90, Below.NOTHING: 0.08},
-    2: {Below.SACRUM: 0.005, Below.BODY: 0.40, Below.NOTHING: 0.595},
+    2: {Below.SACRUM: 0.005, Below.BODY: 0.10, Below.NOTHING: 0.895},
 }
-#: How much more often the first body in view is T1 than any other: scans of the chest begin at the apex of the lungs.
-FIRST_IS_T1 = 3.0
+#: How much more often the first body is T1, and how much less often each cervical one, than any other: scans of the chest
+#: begin at the apex of the lungs, and the networks have not learnt necks.
+FIRST_IS_T1, FIRST_IS_CERVICAL = 3.0, 0.3
 #: Half a vertebra and half sacrum may be taken for either.
 SACRUM_BELOW_LAST_BUT_ONE = 0.25
 #: Sacral vertebrae taken for bodies, each, where the border of the field cuts the last one and elsewhere.
@@ -77,7 +78,7 @@ CREST, CREST_SD, CREST_WRONG = 0.75, 0.5, 0.05
 
 
 #: Vertebrae above T1 and below the last lumbar one that a column holds.
-_CERVICAL, SACRAL = 7, 2
+CERVICAL, _SACRAL = 7, 2
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ class HumanColumn:
     unusual: bool
     half_sacral: bool
 
+    def after(self, place: float) -> float:
+        """How many vertebrae there are between a place and the sacrum: 0 for the last one, negative in the sacrum."""
+        return len(self.names) - 1 - _SACRAL - place
+
 
 def _human(
     rate: float, ends: tuple[Ribs, ...], *, thoracic: int = 12, lumbar: int = 5, lumbar_ribs: int = 0, half_sacral: bool = False
@@ -99,16 +104,18 @@ def _human(
     names: list[str | None] = [f"T{n}" for n in range(1, thoracic + 1)] + [f"L{n}" for n in range(1, lumbar + 1)]
     ribs = [Ribs.FIRST] + [Ribs.UPPER] * (thoracic + lumbar_ribs - 4 - len(ends)) + [Ribs.MIDDLE] * 3 + list(ends)
     unusual = len(names) != 17 or sum(each is not Ribs.NONE for each in ribs) != 12
-    below = [Ribs.NONE] * (len(names) - len(ribs) + SACRAL)
-    names = [None] * _CERVICAL + names + [None] * SACRAL
-    return HumanColumn(tuple(names), (Ribs.NONE,) * _CERVICAL + (*ribs, *below), rate, unusual, half_sacral)
+    below = [Ribs.NONE] * (len(names) - len(ribs) + _SACRAL)
+    names = [None] * CERVICAL + names + [None] * _SACRAL
+    return HumanColumn(tuple(names), (Ribs.NONE,) * CERVICAL + (*ribs, *below), rate, unusual, half_sacral)
 
 
 _USUAL = (Ribs.ELEVENTH, Ribs.TWELFTH)
 
 #: Everybody. Rates: orders of magnitude of the literature, whose sources differ by factors (low confidence).
 COLUMNS: tuple[HumanColumn, ...] = (
-    _human(0.745, _USUAL),
+    _human(0.730, _USUAL),
+    # Twelfth ribs as long as eleventh ones.
+    _human(0.015, (Ribs.ELEVENTH, Ribs.ELEVENTH)),
     _human(0.030, _USUAL, lumbar=6),
     _human(0.025, _USUAL, lumbar=6, half_sacral=True),
     _human(0.055, _USUAL, half_sacral=True),

@@ -7,6 +7,7 @@ times the likelihood of the evidence (``evidence``). A body's confidence is the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,9 @@ import SimpleITK as sitk
 
 from ..network.segmentation import Located
 from ..quality import Code
-from .columns import COLUMNS
-from .evidence import Evidence, evidence_of
-from .likelihood import LOG_OF_SIZES, log_of_ends, log_of_ribs
+from .columns import COLUMNS, HumanColumn
+from .evidence import Below, Evidence, evidence_of
+from .likelihood import LOG_OF_SIZES, log_of_ribs, of_below, of_crest, of_extent
 
 #: Below this confidence a level counts as uncertain.
 CERTAIN = 0.75
@@ -31,7 +32,10 @@ _BODY_IN_GAP = 0.75
 _MOST_GAPS = 4
 #: Share of scans in which something happens that no hypothesis knows of.
 _UNFORESEEN = 0.02
-_MOST_TRANSITIONAL = 0.5
+_MOST_TRANSITIONAL = 0.50
+#: What is seen below the last body contradicts a reading in which it is rarer than this.
+_CONFLICT = 0.03
+_CONTRADICTED = 0.50
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,17 @@ class Naming:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One way to read the column: names of its bodies, the logarithm of its probability but for a constant."""
+    """One way to read the column: whose it is and where in it the bodies are; the logarithm of its probability but for a
+    constant; the likelihood of what is seen below the last body."""
 
-    names: tuple[str | None, ...]
+    human: HumanColumn
+    places: tuple[int, ...]
     log_probability: float
-    unusual: bool
+    below: float
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        return tuple(self.human.names[place] for place in self.places)
 
 
 def name_levels(located: Located, field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[bool]) -> Naming:
@@ -71,21 +81,27 @@ def named(evidence: Evidence, missed: Sequence[int], complete: Sequence[bool]) -
     if not readings:
         return Naming((None,) * len(complete), (0.0,) * len(complete), (Code.LEVEL_UNCERTAIN,))
     logs = np.array([reading.log_probability for reading in readings])
-    posterior = np.exp(logs - logs.max())
-    posterior /= posterior.sum()
+    posterior = np.exp(logs - np.logaddexp.reduce(logs))
     of_names: dict[tuple[str | None, ...], float] = {}
     for reading, probability in zip(readings, posterior):
         of_names[reading.names] = of_names.get(reading.names, 0.0) + probability
     best = max(of_names, key=of_names.__getitem__)
     agreeing = [sum(p for names, p in of_names.items() if names[index] == name) for index, name in enumerate(best)]
-    confidence = tuple(round((1 - _UNFORESEEN) * float(each), 4) for each in agreeing)
-    flags = []
-    if sum(p for reading, p in zip(readings, posterior) if reading.unusual) > _MOST_TRANSITIONAL:
-        flags.append(Code.TRANSITIONAL_ANATOMY)
+    # Where ribs and sacrum contradict each other, the best of all bad readings is not to be trusted.
+    contradicted = sum(p for reading, p in zip(readings, posterior) if reading.below < _CONFLICT)
+    most = 1 - _UNFORESEEN if contradicted < 0.5 else _CONTRADICTED
+    confidence = tuple(round(most * float(each), 4) for each in agreeing)
     decisive = [each for name, each in zip(best, confidence) if name in _DECISIVE]
-    if min(decisive or confidence) < CERTAIN:
-        flags.insert(0, Code.LEVEL_UNCERTAIN)
-    return Naming(best, confidence, tuple(flags))
+    uncertain = min(decisive or confidence) < CERTAIN
+    transitional = sum(p for reading, p in zip(readings, posterior) if _is_transitional(reading, evidence)) > _MOST_TRANSITIONAL
+    flags = {Code.LEVEL_UNCERTAIN: uncertain, Code.TRANSITIONAL_ANATOMY: transitional}
+    return Naming(best, confidence, tuple(code for code, yes in flags.items() if yes))
+
+
+def _is_transitional(reading: _Reading, evidence: Evidence) -> bool:
+    """True for an unusual column, and where the last vertebra is so much a part of the sacrum that it is taken for it."""
+    taken = evidence.below is Below.SACRUM and reading.human.after(reading.places[-1]) == 1
+    return reading.human.unusual or taken
 
 
 def column_has_gap(centroids_lps_mm: np.ndarray) -> bool:
@@ -129,14 +145,14 @@ def _readings(evidence: Evidence, missed: Sequence[int], complete: Sequence[bool
     bodies = np.arange(len(complete))
     readings = []
     for filled in _fillings(missed):
-        doubt = sum(np.log(_BODY_IN_GAP if inside else 1 - _BODY_IN_GAP) for inside, count in zip(filled, missed) if count)
+        doubt = sum(math.log(_BODY_IN_GAP if inside else 1 - _BODY_IN_GAP) for inside, count in zip(filled, missed) if count)
         offsets = np.concatenate([[0], np.cumsum(1 + np.array(filled, dtype=int))]).astype(int)
         for human in COLUMNS:
             for first in range(len(human.names) - offsets[-1]):
                 places = first + offsets
-                kinds = [human.ribs[place] for place in places]
-                of_sizes = of_ribs[:, kinds, bodies].sum(axis=1) + LOG_OF_SIZES
-                likelihood = np.logaddexp.reduce(of_sizes) + log_of_ends(evidence, human, places, complete[-1])
-                names = tuple(human.names[place] for place in places)
-                readings.append(_Reading(names, np.log(human.rate) + doubt + likelihood, human.unusual))
+                of_sizes = of_ribs[:, [human.ribs[place] for place in places], bodies].sum(axis=1) + LOG_OF_SIZES
+                below = of_below(evidence, human, places)
+                of_ends = math.log(below * of_extent(human, places, complete[-1]) * of_crest(evidence, human, places))
+                log_probability = math.log(human.rate) + doubt + float(np.logaddexp.reduce(of_sizes)) + of_ends
+                readings.append(_Reading(human, tuple(places.tolist()), log_probability, below))
     return readings

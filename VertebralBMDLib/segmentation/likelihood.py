@@ -8,16 +8,17 @@ import numpy as np
 
 from .columns import (
     BELOW,
+    CERVICAL,
     CREST,
     CREST_SD,
     CREST_WRONG,
     FALSE_PAIR,
     FALSE_RIB,
     FALSE_RIB_MM,
+    FIRST_IS_CERVICAL,
     FIRST_IS_T1,
     OF_TWO_SIDES,
     RIBBED_SHARE,
-    SACRAL,
     SACRAL_AS_BODY,
     SACRUM_BELOW_LAST_BUT_ONE,
     SHOWING,
@@ -39,20 +40,27 @@ def log_of_ribs(evidence: Evidence) -> np.ndarray:
     for body, (lengths, cut, share) in enumerate(zip(evidence.rib_mm, evidence.rib_cut, evidence.ribbed)):
         share = 0.5 if np.isnan(share) else float(np.clip(share, *RIBBED_SHARE))
         for ribs in Ribs:
-            found[:, ribs, body] = np.log({Ribs.NONE: 1 - share, Ribs.RUDIMENT: 0.5}.get(ribs, share))
-            if not np.isnan(lengths).any():
-                found[:, ribs, body] += [np.log(_of_pair(lengths / size, cut, ribs)) for size in SIZES]
+            found[:, ribs, body] = [math.log(_of_body(lengths / size, cut, share, ribs)) for size in SIZES]
     return found
 
 
-def _of_pair(lengths: np.ndarray, cut: np.ndarray, ribs: Ribs) -> float:
-    """Likelihood of a pair of lengths (mm in somebody of middle size; 0: not seen) where the vertebra bears these ribs."""
+def _of_body(lengths: np.ndarray, cut: np.ndarray, ribbed: float, ribs: Ribs) -> float:
+    """Likelihood of a pair of lengths (mm in somebody of middle size; 0: not seen; NaN: cannot be known) and of the share of
+    the centre map of bodies with ribs, where the vertebra bears these ribs.
+
+    A network that is blind to a pair of ribs, or sees one where there is none, does so in both its maps.
+    """
+    yes, no = (0.5, 0.5) if ribs is Ribs.RUDIMENT else (ribbed, 1 - ribbed)
+    if np.isnan(lengths).any():
+        return no if ribs is Ribs.NONE else yes
     of_length = [_of_length(mm, end, ribs) for mm, end in zip(lengths, cut)]
     missed = 1 - FALSE_RIB if ribs is Ribs.NONE else SHOWING[ribs].missed
     single = math.prod((1 - missed) * each if mm > 0 else missed for mm, each in zip(lengths, of_length)) ** OF_TWO_SIDES
     if ribs is Ribs.NONE:
-        return (1 - FALSE_PAIR) * single + FALSE_PAIR * math.prod(of_length) ** OF_TWO_SIDES * bool((lengths > 0).all())
-    return (1 - SHOWING[ribs].unseen) * single + SHOWING[ribs].unseen * bool((lengths == 0).all())
+        false_pair = math.prod(of_length) ** OF_TWO_SIDES if (lengths > 0).all() else 0.0
+        return (1 - FALSE_PAIR) * single * no + FALSE_PAIR * false_pair * yes
+    unseen = SHOWING[ribs].unseen
+    return (1 - unseen) * single * yes + (unseen * no if (lengths == 0).all() else 0.0)
 
 
 def _of_length(mm: float, cut: bool, ribs: Ribs) -> float:
@@ -66,30 +74,32 @@ def _of_length(mm: float, cut: bool, ribs: Ribs) -> float:
     return (1 - broken) * _normal(off) / sd + broken * (mm < mean) / mean + _LEAST
 
 
-def log_of_ends(evidence: Evidence, human: HumanColumn, places: np.ndarray, whole: bool) -> float:
-    """Log-likelihood of where the column begins and of what lies below it, if its bodies are at ``places`` (n,) of ``human``.
-
-    ``whole``: False where the border cuts the last body.
-    """
-    last = len(human.names) - 1 - SACRAL
-    after = last - int(places[-1])
-    likelihood = SACRAL_AS_BODY[whole] ** max(0, -after)
-    if human.names[places[0]] == "T1":
-        likelihood *= FIRST_IS_T1
+def of_below(evidence: Evidence, human: HumanColumn, places: np.ndarray) -> float:
+    """Likelihood of what is seen below the last body, if the bodies are at ``places`` (n,) of ``human``."""
+    after = human.after(int(places[-1]))
+    if evidence.below is Below.UNSEEN:
+        return 1.0
     if after == 1 and human.half_sacral and evidence.below is Below.SACRUM:
-        likelihood *= SACRUM_BELOW_LAST_BUT_ONE
-    elif evidence.below is not Below.UNSEEN:
-        likelihood *= BELOW[min(max(after, -1), 2)][evidence.below]
-    if not math.isnan(evidence.crest):
-        likelihood *= _of_crest(evidence, places, last)
-    return math.log(likelihood)
+        return SACRUM_BELOW_LAST_BUT_ONE
+    return BELOW[min(max(after, -1), 2)][evidence.below]
 
 
-def _of_crest(evidence: Evidence, places: np.ndarray, last: int) -> float:
-    """Likelihood of the height of the iliac crests, per vertebra, where ``last`` is the place of the last one."""
+def of_extent(human: HumanColumn, places: np.ndarray, whole: bool) -> float:
+    """How often, relative to others, this stretch of ``human`` is what is found. ``whole``: False where the border cuts the
+    last body."""
+    sacral = SACRAL_AS_BODY[whole] ** max(0, -human.after(int(places[-1])))
+    if places[0] > CERVICAL:
+        return sacral
+    return sacral * (FIRST_IS_T1 if places[0] == CERVICAL else FIRST_IS_CERVICAL)
+
+
+def of_crest(evidence: Evidence, human: HumanColumn, places: np.ndarray) -> float:
+    """Likelihood of the height of the iliac crests, per vertebra."""
+    if math.isnan(evidence.crest):
+        return 1.0
     beyond = max(0.0, evidence.crest - len(places) + 1)
     place = float(np.interp(evidence.crest, np.arange(len(places)), places)) + beyond
-    off = (place - (last - CREST)) / CREST_SD
+    off = (CREST - human.after(place)) / CREST_SD
     if evidence.crest_below:
         return (1 - CREST_WRONG) * 0.5 * math.erfc(off / math.sqrt(2)) + CREST_WRONG
     return (1 - CREST_WRONG) * _normal(off) / CREST_SD + CREST_WRONG * 0.1
