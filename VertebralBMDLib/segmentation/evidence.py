@@ -72,7 +72,7 @@ def evidence_of(located: Located, field: sitk.Image, centroids_lps_mm: np.ndarra
     column = Column.of(field, centroids_lps_mm)
     rib_mm, rib_cut = _ribs(located.probability("rib") > _SEEN, field, column)
     # Of a body that the border cuts, a rib that is not seen may lie outside.
-    rib_mm[~np.array(complete) & (rib_mm == 0).all(axis=1)] = np.nan
+    rib_mm[~np.array(complete) & (rib_mm == 0).any(axis=1)] = np.nan
     below = _below(located.probability("sacrum") > _SEEN, column, complete[-1])
     crest, crest_below = _crest(located.probability("pelvis") > _SEEN, column)
     return Evidence(rib_mm, rib_cut, _ribbed(located, column), below, crest, crest_below)

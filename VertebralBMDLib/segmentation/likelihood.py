@@ -12,6 +12,8 @@ from .columns import (
     CREST,
     CREST_SD,
     CREST_WRONG,
+    FALSE_OTHER,
+    FALSE_OTHER_MM,
     FALSE_PAIR,
     FALSE_RIB,
     FALSE_RIB_MM,
@@ -66,7 +68,10 @@ def _of_body(lengths: np.ndarray, cut: np.ndarray, ribbed: float, ribs: Ribs) ->
 def _of_length(mm: float, cut: bool, ribs: Ribs) -> float:
     """Density per mm of the length of something seen; where the field cuts it, the probability that it is longer."""
     if ribs is Ribs.NONE:
-        return math.exp(-mm / FALSE_RIB_MM) / (1.0 if cut else FALSE_RIB_MM) + _LEAST
+        process, other = math.exp(-mm / FALSE_RIB_MM), max(0.0, 1 - mm / FALSE_OTHER_MM)
+        if not cut:
+            process, other = process / FALSE_RIB_MM, (mm < FALSE_OTHER_MM) / FALSE_OTHER_MM
+        return (1 - FALSE_OTHER) * process + FALSE_OTHER * other + _LEAST
     mean, sd, broken = SHOWING[ribs].mean_mm, SHOWING[ribs].sd_mm, SHOWING[ribs].broken
     off = (mm - mean) / sd
     if cut:
