@@ -70,6 +70,11 @@ def test_falling_ribs_stay_with_their_bodies():
     assert np.allclose(found.rib_mm[:, 0], [165, 89, 0, 0, 0], atol=12)
 
 
+def test_a_short_rib_does_not_take_the_end_of_a_falling_one_that_passes_by():
+    found = Drawn(5).rib(0, 150.0, fall_mm=100.0).rib(1, 25.0).read()
+    assert np.allclose(found.rib_mm[:2, 0], [180, 25], atol=12)
+
+
 def test_a_rib_in_pieces_is_one_rib():
     found = Drawn().rib(0, 150.0, hole_mm=(60.0, 72.0)).rib(1, 90.0).read()
     assert np.allclose(found.rib_mm[:2, 0], [150, 90], atol=10)

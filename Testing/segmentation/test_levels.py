@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from VertebralBMDLib.anatomy import COLUMN
+from VertebralBMDLib.anatomy import COLUMN, LEVELS
+from VertebralBMDLib.grid import field_grid, resampled
+from VertebralBMDLib.network.segmentation import LOCALISE_SPACING_MM, localise
 from VertebralBMDLib.quality import Code
 from VertebralBMDLib.segmentation.evidence import Below, Evidence
-from VertebralBMDLib.segmentation.levels import CERTAIN, column_has_gap, missed_bodies, named
+from VertebralBMDLib.segmentation.levels import CERTAIN, column_has_gap, missed_bodies, name_levels, named
 
 CT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"
 RUDIMENT, TWELFTH, ELEVENTH, MIDDLE = 40.0, 88.0, 160.0, 195.0
@@ -58,6 +61,12 @@ def test_a_last_rib_pair_of_usual_length_alone_is_certain():
     found = read(shown(6, last_rib=2))
     assert found.levels == column("T10", "L3") and certain(found)
     assert min(found.confidence) < min(read(shown(8, last_rib=2, below=Below.SACRUM)).confidence)
+
+
+@pytest.mark.parametrize("pairs", [(105.0, 208.0, 255.0), (65.0, 128.0, 160.0)], ids=["tall", "small"])
+def test_all_ribs_of_a_person_are_long_or_short_together(pairs):
+    found = read(shown(6, last_rib=2, pairs=pairs))
+    assert found.levels == column("T10", "L3") and min(found.confidence) > 0.85
 
 
 def test_a_long_last_rib_pair_alone_is_uncertain():
@@ -233,3 +242,29 @@ def test_no_lumbar_name_is_wrong_and_certain(first, last, pairs):
     found = read(shown(len(names), last_rib=ribbed - 1 - COLUMN.index(first), pairs=pairs, below=below))
     wrong = [sure for true, name, sure in zip(names, found.levels, found.confidence) if name != true and true[0] == "L"]
     assert max(wrong, default=0.0) < CERTAIN or pairs == (RUDIMENT, *USUAL) and Code.TRANSITIONAL_ANATOMY in found.flags
+
+
+def reference(name):
+    """A real scan with its annotated centroids, read by the bundled localiser; and the true names."""
+    if not (CT / f"CT_{name}.nii.gz").exists():
+        pytest.skip(f"development data ../shared/data/ct/CT_{name}.nii.gz is not here")
+    image, bodies = (sitk.ReadImage(str(CT / f"{kind}_{name}.nii.gz")) for kind in ("CT", "BODIES"))
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(bodies)
+    labels = sorted(statistics.GetLabels(), key=lambda label: -statistics.GetCentroid(label)[2])
+    centroids = np.array([statistics.GetCentroid(label) for label in labels])
+    field = resampled(image, field_grid(image, LOCALISE_SPACING_MM))
+    found = name_levels(localise(field, "cpu"), field, centroids, [label < 100 for label in labels])
+    return found, tuple(LEVELS.get(label % 100) for label in labels)
+
+
+@pytest.mark.parametrize("name", ["TCGA-09-2043", "ACRIN-FLT-001", "TS-example", "C3N-00249"])
+def test_real_columns_with_clear_ends_are_named_right_and_certain(name):
+    found, levels = reference(name)
+    assert found.levels == levels and certain(found)
+
+
+@pytest.mark.parametrize("name", ["CRLM-1004", "LIDC-0314"])
+def test_real_columns_without_a_clear_end_are_uncertain(name):
+    found, _levels = reference(name)
+    assert max(found.confidence) < CERTAIN and Code.LEVEL_UNCERTAIN in found.flags
