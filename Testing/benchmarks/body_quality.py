@@ -83,7 +83,7 @@ def column(image: sitk.Image, bodies: sitk.Image) -> Column:
     """What the checks say about a label map of bodies (VerSe numbers)."""
     numbered, levels, _centroids, complete = numbered_from_cranial(bodies)
     scan = Scan(image)
-    found = checked_bodies(scan, labelled_bodies(numbered, Naming(levels, 1.0), complete, "truth"))
+    found = checked_bodies(scan, labelled_bodies(numbered, Naming(levels, (1.0,) * len(levels)), complete, "truth"))
     crops = crops_of(scan, found.label_map, [body.label for body in found.bodies])
     overlaps = overlap_along_column([crops[body.label] for body in found.bodies])
     return Column(found.flags, tuple((body, features_of(crops[body.label])) for body in found.bodies if body.complete), overlaps)

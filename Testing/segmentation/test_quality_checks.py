@@ -65,7 +65,7 @@ class Spine:
         for image in images:
             image.SetSpacing(SPACING)
         numbered, named, _centroids, complete = numbered_from_cranial(images[1])
-        return Scan(images[0]), labelled_bodies(numbered, Naming(levels or named, 0.9), complete, "test")
+        return Scan(images[0]), labelled_bodies(numbered, Naming(levels or named, (0.9,) * len(complete)), complete, "test")
 
     def checked(self, levels=None):
         return checked_bodies(*self.found(levels))
@@ -88,7 +88,7 @@ def test_bodies_that_are_right_are_left_alone(spine):
 
 def test_the_true_bodies_of_the_simulated_scan_are_right(patient, scan):
     numbered, levels, _centroids, complete = numbered_from_cranial(patient.bodies)
-    found = checked_bodies(scan, labelled_bodies(numbered, Naming(levels, 1.0), complete, "truth"))
+    found = checked_bodies(scan, labelled_bodies(numbered, Naming(levels, (1.0,) * len(levels)), complete, "truth"))
     assert {body.level: body.flags for body in found.bodies if body.complete and body.flags} == {} and found.flags == ()
     assert len([body for body in found.bodies if body.complete]) >= 5
 

@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import LEVELS
+from VertebralBMDLib.network.segmentation import STRUCTURES, Located
 from VertebralBMDLib.quality import Code, Refused
 from VertebralBMDLib.scan import Scan
 from VertebralBMDLib.segmentation.numbering import TOTALSEGMENTATOR
@@ -60,6 +61,18 @@ class Stub:
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
     return Stub(tmp_path, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def localiser(monkeypatch, patient):
+    """The bundled localiser, which sees the patient's structures as they are where the scan shows more than soft tissue."""
+
+    def localise(field, device):
+        truth = sitk.GetArrayFromImage(sitk.Resample(patient.structures, field, sitk.Transform(), sitk.sitkNearestNeighbor))
+        truth[sitk.GetArrayViewFromImage(field) < 60] = 0
+        return Located(np.stack([(truth == k).astype(np.float32) for k in range(len(STRUCTURES))]), *np.zeros((2, *truth.shape)))
+
+    monkeypatch.setattr("VertebralBMDLib.segmentation.totalsegmentator.localise", localise)
 
 
 def with_numbers(image, numbers):
@@ -114,11 +127,11 @@ def test_names_that_ribs_and_sacrum_confirm_are_certain_and_others_are_not(stub,
     stub.has(*REFINED)
     stub.answers("vertebrae_pp_refined", patient.bodies)
     confirmed = segment(scan)
-    assert confirmed.flags == () and {body.level_confidence for body in confirmed.bodies} == {0.95}
+    assert confirmed.flags == () and min(body.level_confidence for body in confirmed.bodies) > 0.9
     shifted = {level: {label - 1 for label, name in LEVELS.items() if name == level}.pop() for level in LEVELS.values() if level != "T13"}
     stub.answers("vertebrae_pp_refined", with_numbers(patient.bodies, shifted))
     doubted = segment(scan)
-    assert doubted.flags == (Code.LEVEL_UNCERTAIN,) and {body.level_confidence for body in doubted.bodies} == {0.5}
+    assert doubted.flags == (Code.LEVEL_UNCERTAIN,) and max(body.level_confidence for body in doubted.bodies) <= 0.1
     # Nothing but fat and soft tissue around: neither ribs nor sacrum.
     stub.answers("vertebrae_pp_refined", patient.bodies)
     bare = sitk.Cast(sitk.Mask(scan.image, patient.bodies, 0), sitk.sitkInt16)
@@ -162,7 +175,7 @@ def test_without_its_body_network_ours_cuts_and_says_so(stub, scan, patient, who
     found = segment(scan)
     overlap = dice(found.label_map, patient.bodies)
     assert min(overlap[label] for label in (20, 21)) > 0.8 and overlap[22] == 0.0
-    assert Code.BODIES_CUT_OUT in found.flags and [model.name for model in found.models] == ["refine"]
+    assert Code.BODIES_CUT_OUT in found.flags and [model.name for model in found.models] == ["localise", "refine"]
 
 
 def test_the_command_line_is_a_list_of_arguments_and_the_scan_says_nothing_about_the_patient(stub, scan, patient):

@@ -58,7 +58,7 @@ class BundledEngine:
         if not column:
             raise Refused(Code.NO_VERTEBRAE)
         label_map, complete = numbered_bodies(scan.image, column)
-        naming = name_levels(field, np.array([body.centre for body in column]), complete)
+        naming = name_levels(located, field, np.array([body.centre for body in column]), complete)
         progress(0.95)
         models = (identity(network.LOCALISE), identity(network.REFINE))
         return labelled_bodies(label_map, naming, complete, self.name, models)

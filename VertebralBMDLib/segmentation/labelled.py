@@ -21,13 +21,13 @@ def labelled_bodies(numbered: sitk.Image, naming: Naming, complete: list[bool], 
     statistics.Execute(numbered)
     table = np.zeros(len(naming.levels) + 1, dtype=np.uint8)
     bodies = []
-    for number, (level, whole) in enumerate(zip(naming.levels, complete), start=1):
+    for number, (level, confidence, whole) in enumerate(zip(naming.levels, naming.confidence, complete), start=1):
         if level is None or not statistics.HasLabel(number):
             continue
         table[number] = label_of(level)
         volume = statistics.GetPhysicalSize(number) / 1000
         flags = () if whole else (Code.BODY_CUT_OFF,)
-        bodies.append(Vertebra(level, label_of(level), statistics.GetCentroid(number), naming.confidence, whole, volume, flags))
+        bodies.append(Vertebra(level, label_of(level), statistics.GetCentroid(number), confidence, whole, volume, flags))
     return Vertebrae(mapped(numbered, table), tuple(bodies), engine, models, naming.flags)
 
 

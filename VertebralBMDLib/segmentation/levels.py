@@ -1,72 +1,128 @@
-"""Naming of vertebral levels from what the scan shows: the last rib pair and the sacrum.
+"""Naming of vertebral levels: what the scan shows, weighed against every column a person can have.
 
-A first, rule-based version. Probabilities are judgements, not fitted values: agreement of both ends 0.97, sacrum alone
-0.80, sacrum with long ribs on T11 and none to be seen on T12 0.85, a short last rib pair alone 0.85; everything else
-stays below the limit of 0.75 at which levels count as certain. So does a column with a gap.
+Each way in which the bodies that are seen can be a stretch of a column (``columns``) has a probability, its rate in people
+times the likelihood of the evidence (``evidence``). A body's confidence is the sum over all ways that give it its name.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
-from ..anatomy import COLUMN
+from ..network.segmentation import Located
 from ..quality import Code
+from .columns import COLUMNS, HumanColumn
+from .evidence import Below, Evidence, evidence_of
+from .likelihood import LOG_OF_SIZES, log_of_ribs, of_below, of_crest, of_extent
 
 #: Below this confidence a level counts as uncertain.
 CERTAIN = 0.75
-
-_BONE_HU = 145.0
-_COLUMN_HALF_WIDTH_MM = 26.0
-_WINDOW_HALF_WIDTH_MM = 150.0
-_RIB_ROOT_MM, _RIB_REACH_MM, _LONG_RIB_REACH_MM = 36.0, 58.0, 100.0
-_PELVIS_CM3 = 35.0
+#: Bodies whose names decide whether the result as a whole is uncertain: those near the wanted ones.
+_DECISIVE = ("T10", "T11", "T12", "T13", "L1", "L2", "L3", "L4", "L5", "L6")
 #: A step longer than this many times a neighbouring one means that a body between was missed.
 _GAP = 1.6
 GAP_CONFIDENCE = 0.50
-_T12, _L5 = COLUMN.index("T12"), COLUMN.index("L5")
+#: How often a gap means just that, and not a torn column or a body seen in the wrong place.
+_BODY_IN_GAP = 0.75
+_MOST_GAPS = 4
+#: Share of scans in which something happens that no hypothesis knows of.
+_UNFORESEEN = 0.02
+_MOST_TRANSITIONAL = 0.50
+#: What is seen below the last body contradicts a reading in which it is rarer than this.
+_CONFLICT = 0.03
+_CONTRADICTED = 0.50
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Level of each body from cranial to caudal (None above T1), the probability that they are right, and any doubts."""
+    """Level of each body from cranial to caudal (None: neither thoracic nor lumbar), for each the probability that its name is
+    right, and any doubts."""
 
     levels: tuple[str | None, ...]
-    confidence: float
+    confidence: tuple[float, ...]
     flags: tuple[Code, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Evidence:
-    """``rib_reach_mm[i]``: how far the ribs of body i reach from the midline (0: none; inf: out of the field); ``sacrum_below``: under the last body."""
+class _Reading:
+    """One way to read the column: whose it is and where in it the bodies are; the logarithm of its probability but for a
+    constant; the likelihood of what is seen below the last body."""
 
-    rib_reach_mm: np.ndarray
-    sacrum_below: bool
-    cut_below: bool
+    human: HumanColumn
+    places: tuple[int, ...]
+    log_probability: float
+    below: float
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        return tuple(self.human.names[place] for place in self.places)
 
 
-def name_levels(field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[bool]) -> Naming:
+def name_levels(located: Located, field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[bool]) -> Naming:
     """Name the bodies of a column.
 
-    ``field``: the scan in HU on an isotropic grid along the patient's axes (``grid.field_grid``); ``centroids_lps_mm``:
-    (n, 3) from cranial to caudal; ``complete``: False for bodies cut by the border.
+    ``located``: what the localiser sees on ``field``, the scan in HU on an isotropic grid along the patient's axes
+    (``grid.field_grid``); ``centroids_lps_mm``: (n, 3) from cranial to caudal; ``complete``: False for bodies cut by the border.
     """
-    naming = _named(_evidence(field, centroids_lps_mm, complete), len(centroids_lps_mm))
-    # A body that the border cuts has its centroid too near to its neighbour.
-    if Code.LEVEL_UNCERTAIN not in naming.flags and column_has_gap(centroids_lps_mm[np.array(complete)]):
-        return Naming(naming.levels, GAP_CONFIDENCE, (Code.LEVEL_UNCERTAIN, *naming.flags))
-    return naming
+    return named(evidence_of(located, field, centroids_lps_mm, complete), missed_bodies(centroids_lps_mm, complete), complete)
+
+
+def named(evidence: Evidence, missed: Sequence[int], complete: Sequence[bool]) -> Naming:
+    """The most probable names of n bodies; none where there are more than a person has.
+
+    ``missed``: (n - 1,) how many bodies seem to be missing below each.
+    """
+    readings = _readings(evidence, missed, complete)
+    if not readings:
+        return Naming((None,) * len(complete), (0.0,) * len(complete), (Code.LEVEL_UNCERTAIN,))
+    logs = np.array([reading.log_probability for reading in readings])
+    posterior = np.exp(logs - np.logaddexp.reduce(logs))
+    of_names: dict[tuple[str | None, ...], float] = {}
+    for reading, probability in zip(readings, posterior):
+        of_names[reading.names] = of_names.get(reading.names, 0.0) + probability
+    best = max(of_names, key=of_names.__getitem__)
+    agreeing = [sum(p for names, p in of_names.items() if names[index] == name) for index, name in enumerate(best)]
+    # Where ribs and sacrum contradict each other, the best of all bad readings is not to be trusted.
+    contradicted = sum(p for reading, p in zip(readings, posterior) if reading.below < _CONFLICT)
+    most = 1 - _UNFORESEEN if contradicted < 0.5 else _CONTRADICTED
+    confidence = tuple(round(most * float(each), 4) for each in agreeing)
+    decisive = [each for name, each in zip(best, confidence) if name in _DECISIVE]
+    uncertain = min(decisive or confidence) < CERTAIN
+    transitional = sum(p for reading, p in zip(readings, posterior) if _is_transitional(reading, evidence)) > _MOST_TRANSITIONAL
+    flags = {Code.LEVEL_UNCERTAIN: uncertain, Code.TRANSITIONAL_ANATOMY: transitional}
+    return Naming(best, confidence, tuple(code for code, yes in flags.items() if yes))
+
+
+def _is_transitional(reading: _Reading, evidence: Evidence) -> bool:
+    """True for an unusual column, and where the last vertebra is so much a part of the sacrum that it is taken for it."""
+    taken = evidence.below is Below.SACRUM and reading.human.after(reading.places[-1]) == 1
+    return reading.human.unusual or taken
 
 
 def column_has_gap(centroids_lps_mm: np.ndarray) -> bool:
     """True when neighbours among whole bodies (n, 3), cranial to caudal, lie so far apart that one between was missed."""
-    if len(centroids_lps_mm) < 3:
-        return False
-    steps = np.linalg.norm(np.diff(centroids_lps_mm, axis=0), axis=1)
-    return bool(np.any(steps > _GAP * neighbouring_steps(steps)))
+    return any(missed_bodies(centroids_lps_mm, [True] * len(centroids_lps_mm)))
+
+
+def missed_bodies(centroids_lps_mm: np.ndarray, complete: Sequence[bool]) -> list[int]:
+    """How many bodies seem to be missing between each of n bodies, cranial to caudal, and the next, (n - 1,).
+
+    A body that the border cuts has its centroid too near to its neighbour; nothing is said of steps to it.
+    """
+    missed = [0] * (len(centroids_lps_mm) - 1)
+    whole = np.flatnonzero(complete)
+    if len(whole) < 3 or len(whole) != whole[-1] - whole[0] + 1:
+        return missed
+    steps = np.linalg.norm(np.diff(centroids_lps_mm[whole], axis=0), axis=1)
+    for index, step, usual in zip(whole, steps, neighbouring_steps(steps)):
+        if step > _GAP * usual:
+            missed[index] = max(1, round(step / usual) - 1)
+    return missed
 
 
 def neighbouring_steps(steps: np.ndarray) -> np.ndarray:
@@ -76,90 +132,27 @@ def neighbouring_steps(steps: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(shorter), shorter, steps)
 
 
-def _named(evidence: _Evidence, count: int) -> Naming:
-    ribbed = np.flatnonzero(evidence.rib_reach_mm > 0)
-    last_rib = int(ribbed.max()) if len(ribbed) else None
-    # A rib pair on the last whole body says nothing: more may follow below the scan.
-    below = count - 1 - evidence.cut_below
-    from_ribs = _T12 - last_rib if last_rib is not None and last_rib < below else None
-    from_sacrum = _L5 - (count - 1) if evidence.sacrum_below else None
-    long = last_rib is not None and evidence.rib_reach_mm[last_rib] >= _LONG_RIB_REACH_MM
-    if from_sacrum is not None and from_ribs is not None:
-        if from_sacrum == from_ribs:
-            return _naming(from_sacrum, count, 0.97)
-        if from_sacrum == from_ribs - 1 and long:
-            return _naming(from_sacrum, count, 0.85)
-        return _naming(from_ribs, count, 0.50, (Code.TRANSITIONAL_ANATOMY,))
-    if from_sacrum is not None:
-        return _naming(from_sacrum, count, 0.80)
-    if from_ribs is not None:
-        confidence = 0.60 if long else 0.85
-        if from_ribs + count - 1 == COLUMN.index("L6") and evidence.cut_below:
-            # What the border cuts below L5 is the sacrum.
-            above = _naming(from_ribs, count - 1, confidence)
-            return Naming((*above.levels, None), above.confidence, above.flags)
-        return _naming(from_ribs, count, confidence)
-    return _naming(_T12 - (count - 1) if last_rib is not None else _T12, count, 0.30)
+def _fillings(missed: Sequence[int]) -> Iterable[Sequence[int]]:
+    """The ways in which each gap may hold its bodies or none; of many gaps, all or none."""
+    if sum(count > 0 for count in missed) > _MOST_GAPS:
+        return missed, [0] * len(missed)
+    return itertools.product(*([(0, count) if count else (0,) for count in missed]))
 
 
-def _naming(first: int, count: int, confidence: float, flags: tuple[Code, ...] = ()) -> Naming:
-    """Names from index ``first`` of the column on, where 0 is T1 and 17 is L6."""
-    levels = tuple(COLUMN[index] if 0 <= index < len(COLUMN) else None for index in range(first, first + count))
-    if "L6" in levels and Code.TRANSITIONAL_ANATOMY not in flags:
-        confidence, flags = min(confidence, 0.50), (Code.TRANSITIONAL_ANATOMY, *flags)
-    if confidence < CERTAIN:
-        flags = (Code.LEVEL_UNCERTAIN, *flags)
-    return Naming(levels, confidence, flags)
-
-
-def _evidence(field: sitk.Image, centroids: np.ndarray, complete: list[bool]) -> _Evidence:
-    hu = sitk.GetArrayViewFromImage(field)
-    spacing = field.GetSpacing()[0]
-    points = (centroids - np.array(field.GetOrigin())) / spacing
-    dx, dy = _from_column(hu.shape, points, spacing)
-    beside = (hu > _BONE_HU) & (np.abs(dx) > _COLUMN_HALF_WIDTH_MM) & (np.abs(dx) < _WINDOW_HALF_WIDTH_MM) & (dy > -30) & (dy < 70)
-    reach = np.zeros((2, len(points)))
-    pelvis = np.zeros(2, dtype=bool)
-    for side, mask in enumerate((beside & (dx > 0), beside & (dx < 0))):
-        labelled, _count = ndimage.label(mask, np.ones((3, 3, 3)))
-        for index, box in enumerate(ndimage.find_objects(labelled), start=1):
-            part = labelled[box] == index
-            distance = np.abs(dx[box][part])
-            z = np.nonzero(part)[0] + box[0].start
-            if part.sum() * spacing**3 / 1000 > _PELVIS_CM3:
-                pelvis[side] |= z.mean() < points[-1, 2]
-            elif distance.min() < _RIB_ROOT_MM and distance.max() > _RIB_REACH_MM:
-                root = z[distance < distance.min() + 6].mean()
-                body = int(np.argmin(np.abs(points[:, 2] - root)))
-                reach[side, body] = max(reach[side, body], np.inf if _leaves(box, hu.shape) else distance.max())
-    sacrum = bool(complete[-1] and pelvis.any() and _bone_below(hu, points, spacing))
-    # A rib on one side only may be a long transverse process on the other: both sides count for a pair.
-    both = np.where((reach > 0).all(axis=0), reach.min(axis=0), 0.0)
-    return _Evidence(both, sacrum, not complete[-1])
-
-
-def _leaves(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """True when a part reaches the side or the lower end of the field, so that nobody knows how far it goes."""
-    return box[0].start <= 1 or any(box[axis].start == 0 or box[axis].stop == shape[axis] for axis in (1, 2))
-
-
-def _from_column(shape: tuple[int, ...], points: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance in mm of every voxel from the column's line, to the patient's left and to posterior."""
-    z = np.arange(shape[0])
-    order = np.argsort(points[:, 2])
-    x, y = (np.interp(z, points[order, 2], points[order, axis]) for axis in (0, 1))
-    dx = (np.arange(shape[2])[None, None, :] - x[:, None, None]) * spacing
-    dy = (np.arange(shape[1])[None, :, None] - y[:, None, None]) * spacing
-    return np.broadcast_to(dx, shape), np.broadcast_to(dy, shape)
-
-
-def _bone_below(hu: np.ndarray, points: np.ndarray, spacing: float) -> bool:
-    """True when bone continues where the next body would lie."""
-    if len(points) < 2:
-        return False
-    place = np.round(points[-1] + 0.9 * (points[-1] - points[-2])).astype(int)[::-1]
-    reach = max(1, round(9 / spacing))
-    if np.any(place < 0) or np.any(place >= hu.shape):
-        return False
-    around = tuple(slice(max(0, p - reach), p + reach + 1) for p in place)
-    return float(np.percentile(hu[around], 60)) > 80.0
+def _readings(evidence: Evidence, missed: Sequence[int], complete: Sequence[bool]) -> list[_Reading]:
+    """Every way in which the bodies can be a stretch of a column, those in gaps left out."""
+    of_ribs = log_of_ribs(evidence)
+    bodies = np.arange(len(complete))
+    readings = []
+    for filled in _fillings(missed):
+        doubt = sum(math.log(_BODY_IN_GAP if inside else 1 - _BODY_IN_GAP) for inside, count in zip(filled, missed) if count)
+        offsets = np.concatenate([[0], np.cumsum(1 + np.array(filled, dtype=int))]).astype(int)
+        for human in COLUMNS:
+            for first in range(len(human.names) - offsets[-1]):
+                places = first + offsets
+                of_sizes = of_ribs[:, [human.ribs[place] for place in places], bodies].sum(axis=1) + LOG_OF_SIZES
+                below = of_below(evidence, human, places)
+                of_ends = math.log(below * of_extent(human, places, complete[-1]) * of_crest(evidence, human, places))
+                log_probability = math.log(human.rate) + doubt + float(np.logaddexp.reduce(of_sizes)) + of_ends
+                readings.append(_Reading(human, tuple(places.tolist()), log_probability, below))
+    return readings

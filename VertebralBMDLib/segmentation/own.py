@@ -49,7 +49,8 @@ class LabelMapEngine:
         numbered, levels, _centroids, complete = numbered_from_cranial(cut.label_map)
         if not levels:
             raise Refused(Code.NO_VERTEBRAE)
-        return labelled_bodies(numbered, Naming(levels, 1.0, flags), cut.complete(levels, complete), self.name, cut.models)
+        naming = Naming(levels, (1.0,) * len(levels), flags)
+        return labelled_bodies(numbered, naming, cut.complete(levels, complete), self.name, cut.models)
 
     def _verse_map(self, reference: sitk.Image) -> tuple[sitk.Image, tuple[Code, ...]]:
         """The file's labels in VerSe numbers on the grid of ``reference``, and what was seen."""

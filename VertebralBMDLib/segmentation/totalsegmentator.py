@@ -21,11 +21,12 @@ from scipy import ndimage
 
 from ..anatomy import LABELS, LEVELS
 from ..grid import field_grid, resampled
-from ..network.segmentation import LOCALISE_SPACING_MM
+from ..network.models import identity
+from ..network.segmentation import LOCALISE, LOCALISE_SPACING_MM, localise
 from ..quality import Code, Refused
 from ..scan import Scan
 from .labelled import labelled_bodies, mapped, numbered_from_cranial
-from .levels import CERTAIN, Naming, name_levels
+from .levels import Naming, name_levels
 from .numbering import TOTALSEGMENTATOR
 from .totalsegmentator_program import BODIES, REFINED, Run, installed, runnable_tasks, weights_folder
 from .vertebrae import Progress, Vertebrae
@@ -33,15 +34,15 @@ from .whole_vertebrae import CutBodies, cut_bodies
 
 #: Body voxels this near to a named vertebra belong to it.
 _NEAR_MM = 5.0
-#: Confidence of its names where ribs and sacrum agree with them, and where they speak against them; judgements.
-_CONFIRMED, _CONTRADICTED = 0.95, 0.50
+#: A name that ribs and sacrum speak against is at most so likely.
+_CONTRADICTED = 0.50
 
 
 class TotalSegmentatorEngine:
     """Bodies by TotalSegmentator. The levels are its own; how far they can be trusted is read from ribs and sacrum.
 
     It names every vertebra it sees, also where the scan shows neither rib nor sacrum. So its names count as certain only
-    where our own rules (``levels``) find evidence in the scan and come to the same names.
+    where our own reading (``levels``) of what the bundled localiser sees comes to the same names and is certain itself.
     """
 
     name = "totalsegmentator"
@@ -64,9 +65,10 @@ class TotalSegmentatorEngine:
         if not levels:
             raise Refused(Code.NO_VERTEBRAE)
         complete = bodies.complete(levels, complete)
-        confidence, doubts = _trust(levels, scan, centroids, complete)
-        naming = Naming(levels, confidence, (*doubts, *flags))
-        return labelled_bodies(numbered, naming, complete, f"{self.name} {version}", bodies.models)
+        trusted = self._trust(levels, scan, centroids, complete)
+        naming = Naming(levels, trusted.confidence, (*trusted.flags, *flags))
+        models = (identity(LOCALISE), *bodies.models)
+        return labelled_bodies(numbered, naming, complete, f"{self.name} {version}", models)
 
     def _bodies(self, maps: dict[str, sitk.Image], scan: Scan, progress: Progress) -> tuple[CutBodies, tuple[Code, ...]]:
         """Bodies with VerSe labels, and what was done to them."""
@@ -79,6 +81,15 @@ class TotalSegmentatorEngine:
         if BODIES.name in maps:
             return CutBodies(_cut(vertebrae, maps[BODIES.name]), frozenset(), ()), ()
         return cut_bodies(scan, vertebrae, list(LEVELS), self._device, progress), (Code.BODIES_CUT_OUT,)
+
+    def _trust(self, levels: tuple[str, ...], scan: Scan, centroids: np.ndarray, complete: list[bool]) -> Naming:
+        """``levels`` with how far they can be trusted, and doubts, from the ribs and the sacrum that the scan shows."""
+        field = resampled(scan.image, field_grid(scan.image, LOCALISE_SPACING_MM))
+        own = name_levels(localise(field, self._device), field, centroids, complete)
+        pairs = list(zip(own.levels, levels, own.confidence))
+        confidence = tuple(sure if ours == theirs else min(_CONTRADICTED, 1 - sure) for ours, theirs, sure in pairs)
+        differ = own.levels != levels and Code.LEVEL_UNCERTAIN not in own.flags
+        return Naming(levels, confidence, (Code.LEVEL_UNCERTAIN, *own.flags) if differ else own.flags)
 
 
 def _cut(vertebrae: sitk.Image, bodies: sitk.Image) -> sitk.Image:
@@ -101,12 +112,3 @@ def _cut(vertebrae: sitk.Image, bodies: sitk.Image) -> sitk.Image:
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(vertebrae)
     return image
-
-
-def _trust(levels: tuple[str, ...], scan: Scan, centroids: np.ndarray, complete: list[bool]) -> tuple[float, tuple[Code, ...]]:
-    """How far the names can be trusted, and doubts, from the ribs and the sacrum that the scan shows."""
-    field = resampled(scan.image, field_grid(scan.image, LOCALISE_SPACING_MM))
-    own = name_levels(field, centroids, complete)
-    if own.confidence < CERTAIN:
-        return own.confidence, own.flags
-    return (_CONFIRMED, ()) if own.levels == levels else (_CONTRADICTED, (Code.LEVEL_UNCERTAIN,))
