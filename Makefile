@@ -30,6 +30,8 @@ screenshots: setup
 benchmark: setup
 	$(BIN)/python Testing/benchmarks/measure_time.py
 	$(BIN)/python Testing/benchmarks/segmentation_accuracy.py
+	$(BIN)/python Testing/benchmarks/segmentation_simulated.py
+	$(BIN)/python Testing/benchmarks/segmentation_time.py
 	$(BIN)/python Testing/benchmarks/simulated_agreement.py
 	$(BIN)/python Testing/benchmarks/phantom_detection.py
 	$(BIN)/python Testing/benchmarks/roi_agreement.py
