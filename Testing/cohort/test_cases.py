@@ -152,6 +152,14 @@ def test_a_folder_that_cannot_be_read_is_one_case(data, tmp_path, monkeypatch):
     assert scans(read_cases([str(data)], tmp_path / "out", NONE), data) == ["b.nii.gz", "Müller", "p 2/series"]
 
 
+def test_the_manifest_in_the_readme_is_one(tmp_path):
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    text = readme.read_text(encoding="utf-8").partition("```csv\n")[2].partition("```")[0]
+    first, second = read_cases([manifest(tmp_path, text)], tmp_path / "out", NONE)
+    assert (first.id, second.id) == ("P001", "P002") and second.settings.level_at == ("L1", (12.5, -30.0, 410.0))
+    assert second.settings.allow == {Code.CONTRAST, Code.NOT_HU} and second.settings.calibration == "auto"
+
+
 def test_the_key_is_a_manifest_of_the_same_cases(data, tmp_path):
     cases = read_cases([str(data)], tmp_path / "out", NONE)
     write_key(cases, tmp_path / "keys" / "key.csv")
