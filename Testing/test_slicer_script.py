@@ -18,16 +18,19 @@ SCRIPT = ROOT / "VertebralBMDLib" / "slicer_main.py"
 
 #: What ctkAbstractPythonManager::executeFile does, with the exit status that was asked for as this process's own.
 AS_IN_SLICER = """
-import sys, types
+import os, sys, types
 asked = []
 slicer = types.ModuleType("slicer")
 slicer.app, slicer.util = object(), types.SimpleNamespace(exit=asked.append)
 sys.modules["slicer"] = slicer
 sys.path.insert(0, FOLDER)
 globals()["__file__"] = SCRIPT
-exec(open(SCRIPT).read(), globals())
+try:
+    exec(open(SCRIPT).read(), globals())
+except SystemExit:
+    os._exit(99)  # It would end Slicer at once, with whatever is not yet written.
 assert len(asked) == 1, asked
-import os; os._exit(asked[0])
+sys.exit(asked[0])
 """
 
 

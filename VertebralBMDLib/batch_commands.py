@@ -50,11 +50,11 @@ def _batch(options) -> int:
     from .cohort.cases import STATUS, TABLE, read_cases, write_key
     from .report.files import keep_inputs
 
-    cases = read_cases(options.inputs, options.output, options, options.names)
-    if options.key is not None:
-        keep_inputs(options.key.parent, (options.key.name,), [Path(each) for each in options.inputs])
-        write_key(cases, options.key)
     try:
+        cases = read_cases(options.inputs, options.output, options, options.names)
+        if options.key is not None:
+            keep_inputs(options.key.parent, (options.key.name,), [Path(each) for each in options.inputs])
+            write_key(cases, options.key)
         outcomes = run_batch(cases, options.output, options.workers, _Progress(len(cases)), options.verbose)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
