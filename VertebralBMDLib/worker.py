@@ -88,7 +88,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         except ValueError as error:
             # What was asked for makes no sense, and the error says why.
             traceback.print_exc()
-            answer("error", code=None, message=str(error))
+            answer("error", code=None, message=f"The measurement was not possible: {error}")
         except BrokenPipeError:
             raise
         except Exception as error:
