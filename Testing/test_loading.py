@@ -349,3 +349,9 @@ def test_a_true_series_beside_its_virtual_one_can_be_chosen(series, body_like):
     assert refused(folder).code == Code.SEVERAL_SERIES
     assert_same(load(folder, series_uid=str(pydicom.dcmread(paths[0]).SeriesInstanceUID)), body_like)
     assert refused(folder, series_uid=str(pydicom.dcmread(virtual[0]).SeriesInstanceUID)).code == Code.VIRTUAL_NON_CONTRAST
+
+
+def test_a_folder_that_cannot_be_read_is_refused_as_that(series, monkeypatch):
+    folder, _files = series
+    monkeypatch.setattr("os.access", lambda path, mode: path != folder)
+    assert refused(folder).code == Code.UNREADABLE

@@ -1,4 +1,7 @@
-"""``vertebral-bmd``: demo, measure, phantom, simulate, train and doctor. Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused."""
+"""``vertebral-bmd``: demo, measure, batch, phantom, simulate, train and doctor.
+
+Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import sys
 from pathlib import Path
 
 from . import __version__
-from .anatomy import LABELS
-from .calibration.catalogue import MATERIALS
+from .batch_commands import add_batch
+from .measure_options import add_options, settings_of
 from .phantom_commands import KINDS as PHANTOM_KINDS
 from .phantom_commands import add_phantom
-from .quality import ALLOWABLE, Code, Refused
+from .quality import Refused
 from .simulation.commands import KINDS as SIMULATE_KINDS
 from .simulation.commands import add_simulate
 
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_measure(commands)
+    add_batch(commands)
     add_phantom(commands)
     add_simulate(commands)
     _add_train(commands)
@@ -85,56 +89,9 @@ def _add_measure(commands) -> None:
     measure = commands.add_parser("measure", help="measure one scan")
     measure.add_argument("scan", type=Path, help="DICOM folder, NIfTI, NRRD or MetaImage")
     measure.add_argument("--output", type=Path, required=True, metavar="DIR")
-    measure.add_argument("--levels", type=_levels, default=("L1", "L2"), metavar="L1,L2")
-    measure.add_argument("--engine", choices=("bundled", "totalsegmentator"), default="bundled", help="how vertebral bodies are found")
-    measure.add_argument("--bodies", type=Path, metavar="FILE", help="your own label map of bodies instead of an engine")
-    measure.add_argument(
-        "--bodies-numbering", choices=("auto", "verse", "totalsegmentator"), default="auto", help="what the numbers in your label map mean"
-    )
-    measure.add_argument(
-        "--level-at",
-        type=_level_at,
-        metavar="L1=x,y,z",
-        help="the body at this point (LPS mm) is that level; its neighbours are counted from it",
-    )
-    _add_calibration(measure)
-    measure.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
-    measure.add_argument("--erosion-mm", type=float, default=3.0)
-    measure.add_argument(
-        "--erosion-shape",
-        choices=("box", "vertebra", "ball"),
-        default="box",
-        help="box along the patient's or the vertebra's axes, or ball",
-    )
-    measure.add_argument("--region", choices=("eroded", "ellipse"), default="eroded", help="the eroded body or the classic ellipse")
-    measure.add_argument("--central-fraction", type=float, default=0.5, help="share of the body's height that the ROI keeps")
-    measure.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    measure.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
-    measure.add_argument(
-        "--allow",
-        type=_allowed,
-        action="append",
-        default=[],
-        metavar="CODE",
-        help=f"measure in spite of this refusal: {', '.join(sorted(ALLOWABLE))}",
-    )
-    measure.add_argument("--scene", action="store_true", help="also write scene.mrb for 3D Slicer")
+    add_options(measure)
     measure.add_argument("--timings", action="store_true", help="print wall time and peak memory of each stage")
     measure.set_defaults(command=_measure)
-
-
-def _add_calibration(measure: argparse.ArgumentParser) -> None:
-    measure.add_argument(
-        "--calibration",
-        default="auto",
-        metavar="auto|phantom[:NAME]|async:FILE|tissue[:FILE]|none",
-        help="auto: a phantom in the scan, else the patient's own tissues; several, separated by commas, are tried in order of trust",
-    )
-    measure.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
-    measure.add_argument(
-        "--convert-to", type=_conversion, metavar="MATERIAL=FACTOR", help="multiply densities by your own factor, for example CaHA=1.15"
-    )
-    measure.add_argument("--thresholds", default="acr", metavar="NAME", help="limits of the categories: a name in Resources/Thresholds")
 
 
 def _add_train(commands) -> None:
@@ -158,61 +115,11 @@ def _add_train(commands) -> None:
     density.set_defaults(command=_train_density)
 
 
-def _levels(text: str) -> tuple[str, ...]:
-    levels = tuple(level.strip().upper() for level in text.split(",") if level.strip())
-    unknown = [level for level in levels if level not in LABELS]
-    if unknown or not levels:
-        raise argparse.ArgumentTypeError(f"unknown level {', '.join(unknown) or text!r}; use names such as L1,L2")
-    return levels
-
-
-def _level_at(text: str) -> tuple[str, tuple[float, float, float]]:
-    try:
-        level, point = text.split("=")
-        x, y, z = (float(value) for value in point.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form L1=x,y,z") from None
-    return _levels(level)[0], (x, y, z)
-
-
-def _conversion(text: str) -> tuple[str, float]:
-    material, _equals, factor = text.partition("=")
-    try:
-        return MATERIALS[MATERIALS.index(material)], float(factor)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CaHA=1.15; materials are {', '.join(MATERIALS)}") from None
-
-
-def _allowed(text: str) -> Code:
-    if text not in {code.value for code in ALLOWABLE}:
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be allowed; use one of {', '.join(sorted(ALLOWABLE))}")
-    return Code(text)
-
-
 def _measure(options) -> int:
-    from .settings import Settings
     from .timings import Timings
 
-    settings = Settings(
-        levels=options.levels,
-        engine=options.engine,
-        bodies=options.bodies,
-        bodies_numbering=options.bodies_numbering,
-        level_at=options.level_at,
-        calibration=options.calibration,
-        rods=options.rods,
-        convert=options.convert_to,
-        thresholds=options.thresholds,
-        roi=options.roi,
-        erosion_mm=options.erosion_mm,
-        erosion_shape=options.erosion_shape,
-        region=options.region,
-        central_fraction=options.central_fraction,
-        device=options.device,
-        allow=frozenset(options.allow),
-    )
     timings = Timings(say=sys.stderr.isatty())
-    status = _measured(options.scan, options.output, settings, timings, options.series, options.scene)
+    status = _measured(options.scan, options.output, settings_of(options), timings, options.series, options.scene)
     if options.timings:
         print(timings.table())
     return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import struct
 import zlib
@@ -73,7 +74,7 @@ def load(path: str | Path, series_uid: str | None = None, allow: frozenset[Code]
         raise Refused(Code.UNREADABLE, "there is no such file or folder")
     if path.is_dir():
         return _load_dicom(_choose(_ct_series(path), series_uid), allow)
-    if _is_dicom(path):
+    if is_dicom(path):
         slices = _ct_series(path.parent)
         return _load_dicom(_choose(slices, series_uid or str(_header(path).SeriesInstanceUID)), allow)
     if series_uid is not None:
@@ -123,7 +124,8 @@ def _check_nifti_is_whole(path: Path) -> None:
         raise Refused(Code.UNREADABLE, "the file ends too early")
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """True for a file with the preamble of DICOM. Raises OSError when it cannot be read."""
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 
@@ -138,6 +140,8 @@ def _ct_series(folder: Path) -> dict[str, list[_Slice]]:
     """The CT series in and below ``folder`` by their UID; refuses a folder with DICOM of another modality only."""
     import pydicom
 
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise Refused(Code.UNREADABLE, "the folder cannot be read")
     series: dict[str, list[_Slice]] = {}
     modalities: set[str] = set()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):

@@ -6,7 +6,8 @@
     {"event": "done", "status": 0, "files": ["measurement.json", ...]}
     {"event": "error", "code": "TORCH_MISSING", "message": "PyTorch is not installed. ..."}
 
-``status`` is 0 (measured) or 3 (refused; the reasons are in measurement.json). Every request ends with one done or one
+A request may also hold "series" (a UID) and "scene" (true: scene.mrb too). ``status`` is 0 (measured) or 3 (refused; the
+reasons are in measurement.json). Every request ends with one done or one
 error; ``code`` is null for what has no code. The process ends with its stdin. Start it with ``python -m VertebralBMDLib.worker``.
 """
 
@@ -84,6 +85,10 @@ def serve(requests: TextIO, answers: TextIO) -> None:
             answer("error", code=refusal.code.value, message=str(MESSAGES[refusal.code]))
         except MemoryError:
             answer("error", code=None, message="There is not enough memory for this scan. Close other programs and try again.")
+        except ValueError as error:
+            # What was asked for makes no sense, and the error says why.
+            traceback.print_exc()
+            answer("error", code=None, message=f"The measurement was not possible: {error}")
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -97,8 +102,9 @@ def _measured(request: dict, progress: Callable[[str, float], None]) -> dict:
         raise ValueError(f"unknown command {request.get('command')!r}")
     from .run import measure_to_folder
 
-    output = Path(request["output"])
-    status = measure_to_folder(Path(request["scan"]), output, settings_from_json(request.get("settings", {})), progress, scene=False)
+    scan, output = Path(request["scan"]), Path(request["output"])
+    settings = settings_from_json(request.get("settings", {}))
+    status = measure_to_folder(scan, output, settings, progress, request.get("series"), request.get("scene", False))
     return dict(status=status, files=sorted(path.name for path in output.iterdir()))
 
 

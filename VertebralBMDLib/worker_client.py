@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,9 @@ class WorkerProcess:
     Every run ends with one done or one error event, also when the process dies; a cancelled run ends with none.
     """
 
-    def __init__(self, executable: str | None = None, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = _WORKER):
+    def __init__(self, executable: str | None = None, environment: Mapping[str, str] | None = None, arguments: tuple[str, ...] = _WORKER):
         self._command = [executable or python_executable(), *arguments]
-        self._environment = {**(os.environ if environment is None else environment), "PYTHONUTF8": "1"}
+        self._environment = os.environ if environment is None else environment
         self._process: subprocess.Popen | None = None
         self._events: queue.SimpleQueue[dict] = queue.SimpleQueue()
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -59,12 +60,7 @@ class WorkerProcess:
         if self.running:
             raise RuntimeError("The worker is still running.")
         self._events, self._tail = queue.SimpleQueue(), deque(maxlen=_TAIL_LINES)
-        # A session (a process group) of its own, so that cancelling reaches the children of the worker as well.
-        grouping = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
-        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._process = subprocess.Popen(
-            self._command, cwd=_PACKAGE_PARENT, env=self._environment, encoding="utf-8", errors="replace", **pipes, **grouping
-        )
+        self._process = _started(self._command, self._environment, subprocess.PIPE)
         threading.Thread(target=_communicate, args=(self._process, request, self._events, self._tail), daemon=True).start()
 
     @property
@@ -95,6 +91,55 @@ class WorkerProcess:
                 pass
         self._process = None
         self._events = queue.SimpleQueue()
+
+
+class ServingWorker:
+    """One worker that answers one request after the other, for a thread that can wait. When it dies, a new one takes its place."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ, log: bool = False, arguments: tuple[str, ...] = _WORKER):
+        """``log``: what the worker says on stderr, which may name files, is shown on stderr here."""
+        self._command, self._environment = [python_executable(), *arguments], environment
+        self._stderr = None if log else subprocess.DEVNULL
+        self._process: subprocess.Popen | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def answer(self, request: dict) -> dict:
+        """The done or error event for a request (see ``worker``); a death is an error event. Raises OSError when it cannot start."""
+        with self._lock:
+            if self._closed:
+                return dict(event="error", code=None, message="The batch was stopped.")
+            if self._process is None:
+                self._process = _started(self._command, self._environment, self._stderr)
+            process = self._process
+        try:
+            process.stdin.write(json.dumps(request, ensure_ascii=False) + "\n")
+            process.stdin.flush()
+            for event in map(_event, process.stdout):
+                if event is not None and event["event"] in ("done", "error"):
+                    return event
+        except OSError:
+            pass  # It died; its exit status tells.
+        status = process.wait()
+        _kill_tree(process)  # Its children would go on working for nobody.
+        self._process = None
+        return dict(event="error", code=None, message=_death(status))
+
+    def close(self) -> None:
+        """Kill the worker with all its children, also in the middle of a request, which ends as an error event."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            _kill_tree(process)
+            process.wait()
+
+
+def _started(command: Sequence[str], environment: Mapping[str, str], stderr: int | None) -> subprocess.Popen:
+    """A process in a session (a process group) of its own, so that killing it reaches its children as well."""
+    grouping = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
+    texts = dict(env={**environment, "PYTHONUTF8": "1"}, encoding="utf-8", errors="replace")
+    return subprocess.Popen(command, cwd=_PACKAGE_PARENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, **texts, **grouping)
 
 
 def _communicate(process: subprocess.Popen, request: dict, events: queue.SimpleQueue, tail: deque) -> None:

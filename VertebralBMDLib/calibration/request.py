@@ -31,6 +31,11 @@ class Asked:
     def path(self) -> Path:
         return Path(self.name)
 
+    @property
+    def file(self) -> Path | None:
+        """The user's own file that is asked for; None for a phantom of the catalogue, a material or no name at all."""
+        return self.path if self.tier in ("asynchronous", "site") or self.name.endswith(".json") else None
+
 
 _TIERS = ("phantom", "asynchronous", "site", "physics")
 
@@ -50,3 +55,11 @@ def parsed(request: str) -> tuple[Asked, ...]:
         if each.kind not in KINDS or (each.kind == "async" and not each.name):
             raise ValueError(f"calibration must be {_SYNTAX}; {request!r} is not")
     return tuple(sorted(asked, key=lambda each: _TIERS.index(each.tier)))
+
+
+def located(request: str, folder: Path) -> str:
+    """``request`` with the files in it as absolute paths, where they are given relative to ``folder``. Raises ValueError."""
+    if request in ("auto", "none"):
+        return request
+    names = [(each.kind, str(folder / each.file) if each.file else each.name) for each in parsed(request)]
+    return ",".join(f"{kind}:{name}" if name else kind for kind, name in names)

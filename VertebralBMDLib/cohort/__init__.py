@@ -1,0 +1,1 @@
+"""Many scans: batch with resume; agreement statistics."""
