@@ -15,6 +15,7 @@ FEW_OUTSIDE, MANY_OUTSIDE = 0.02, 0.08
 
 _UPPER = (1 + CONFIDENCE) / 2
 _CONSTANT = "a column has the same value in every row"
+_SAME = "the difference is the same in every row"
 
 
 def agreement(reference: np.ndarray, predicted: np.ndarray) -> dict[str, Estimate]:
@@ -96,6 +97,8 @@ def icc_a1(reference: np.ndarray, predicted: np.ndarray) -> Estimate:
     a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
     freedom = (a * columns + b * residual) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * residual) ** 2 / ((n - 1) * (k - 1)))
     f_low, f_high = stats.f.ppf(_UPPER, n - 1, freedom), stats.f.ppf(_UPPER, freedom, n - 1)
+    if not math.isfinite(f_low * f_high):
+        return Estimate(value, reason="no interval: too few rows for a bias so large")
     rest = k * columns + (k * n - k - n) * residual
     low = n * (between - f_low * residual) / (f_low * rest + n * between)
     high = n * (f_high * between - residual) / (rest + n * f_high * between)
@@ -147,6 +150,9 @@ def bland_altman(difference: np.ndarray) -> dict[str, Estimate]:
     of bias and limits with Student's t, of the SD with chi².
     """
     n, bias, spread = len(difference), float(difference.mean()), float(difference.std(ddof=1))
+    if _is_constant(difference):
+        exact = Estimate(bias, reason=f"no interval: {_SAME}")
+        return dict(bias=exact, sd_of_differences=plain(0.0), lower_limit=exact, upper_limit=exact, outside_limits=absent(_SAME))
     t = float(stats.t.ppf(_UPPER, n - 1))
     half_bias, half_limit = t * spread / math.sqrt(n), t * spread * math.sqrt(1 / n + NORMAL**2 / (2 * (n - 1)))
     chi2 = stats.chi2.ppf((_UPPER, 1 - _UPPER), n - 1)
@@ -172,22 +178,23 @@ def _judged(outside: Estimate) -> Estimate:
 def proportional_bias(reference: np.ndarray, predicted: np.ndarray) -> dict[str, Estimate]:
     """Slope of the difference on the mean of both (least squares), and correlation of its size with the mean."""
     difference, mean = predicted - reference, (predicted + reference) / 2
-    if _is_constant(mean):
-        return {"bias_slope": absent(_CONSTANT), "spread_correlation": absent(_CONSTANT)}
+    if _is_constant(mean) or _is_constant(difference):
+        why = _SAME if _is_constant(difference) else "the mean of both is the same in every row"
+        return {"bias_slope": absent(why), "spread_correlation": absent(why)}
     line, n = stats.linregress(mean, difference), len(mean)
     half = float(stats.t.ppf(_UPPER, n - 2)) * line.stderr
     p_value = line.pvalue if math.isfinite(line.pvalue) else None
     slope = estimate(line.slope, (line.slope - half, line.slope + half), "Student t", p_value)
     size = np.abs(difference)
     spread = (
-        absent("the difference is the same in every row") if _is_constant(size) else _with_fisher(*stats.pearsonr(size, mean), n, False)
+        absent("the difference has the same size in every row") if _is_constant(size) else _with_fisher(*stats.pearsonr(size, mean), n, False)
     )
     return {"bias_slope": slope, "spread_correlation": spread}
 
 
 def _is_constant(values: np.ndarray) -> bool:
     """True when the values differ by rounding only."""
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+    return bool(np.ptp(values) <= 1e-9 * max(1.0, float(np.abs(values).max())))
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -26,7 +26,13 @@ _NOT_OF_150 = "No 2x2 table of 150 rows gives the paper's five proportions; the 
 #: Proportions as fractions, limits and bias in mg/cm³.
 REPORTED = (
     Reported("agreement", "spearman", 0.918),
-    Reported("agreement", "icc_a1", 0.936, (0.937, 0.951), "The paper's value is outside its own interval; 150 rows give 0.913 to 0.953."),
+    Reported(
+        "agreement",
+        "icc_a1",
+        0.936,
+        (0.937, 0.951),
+        "Which ICC is not said. The value is outside its own interval; 150 rows give 0.913 to 0.953.",
+    ),
     Reported("agreement", "bias", -1.14),
     Reported("agreement", "lower_limit", -21.42),
     Reported("agreement", "upper_limit", 19.06, remark="The limits are not symmetric about the bias."),
