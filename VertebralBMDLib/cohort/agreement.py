@@ -25,7 +25,8 @@ def agreement(reference: np.ndarray, predicted: np.ndarray) -> dict[str, Estimat
     ICC's McGraw and Wong's (1996), those of bias and limits Bland and Altman's (1999).
     """
     difference = predicted - reference
-    found = _correlations(reference, predicted) | {"icc_a1": icc_a1(reference, predicted), "icc_c1": icc_c1(reference, predicted)}
+    readings = np.stack([reference, predicted], axis=1)
+    found = _correlations(reference, predicted) | {"icc_a1": icc_a1(readings), "icc_c1": icc_c1(readings)}
     found |= {name: plain(value) for name, value in _errors(reference, predicted).items()}
     found |= bland_altman(difference) | proportional_bias(reference, predicted)
     return found
@@ -35,12 +36,12 @@ def agreement_values(reference: np.ndarray, predicted: np.ndarray) -> dict[str, 
     """The values alone, NaN where one is not defined; for the bootstrap."""
     difference, mean = predicted - reference, (predicted + reference) / 2
     bias, spread = difference.mean(), difference.std(ddof=1)
-    between, columns, residual = _mean_squares(reference, predicted)
+    between, columns, residual = _mean_squares(np.stack([reference, predicted], axis=1))
     return _errors(reference, predicted) | {
         "spearman": _correlation(stats.rankdata(reference), stats.rankdata(predicted)),
         "pearson": _correlation(reference, predicted),
-        "icc_a1": _icc_a1(between, columns, residual, len(reference)),
-        "icc_c1": _icc_c1(between, residual),
+        "icc_a1": _icc_a1(between, columns, residual, len(reference), 2),
+        "icc_c1": _icc_c1(between, residual, 2),
         "bias": bias,
         "sd_of_differences": spread,
         "lower_limit": bias - NORMAL * spread,
@@ -85,62 +86,65 @@ def _with_fisher(r: float, p_value: float, n: int, bonett_wright: bool) -> Estim
     return estimate(r, interval, "Bonett-Wright" if bonett_wright else "Fisher z", p_value)
 
 
-def icc_a1(reference: np.ndarray, predicted: np.ndarray) -> Estimate:
-    """ICC(A,1): two-way, absolute agreement, single reading, with the F-based interval of McGraw and Wong (1996, table 7)."""
-    between, columns, residual = _mean_squares(reference, predicted)
-    n, k = len(reference), 2
-    value = _icc_a1(between, columns, residual, n)
+def icc_a1(readings: np.ndarray) -> Estimate:
+    """ICC(A,1): two-way, absolute agreement, single reading, with the F-based interval of McGraw and Wong (1996, table 7).
+
+    ``readings``: shape (n, k), a column for each of k ways of measuring.
+    """
+    n, k = readings.shape
+    between, columns, residual = _mean_squares(readings)
+    value = _icc_a1(between, columns, residual, n, k)
     if not math.isfinite(value):
         return absent(_CONSTANT)
     if residual <= 0:
         return Estimate(value, reason="no interval: the columns differ by a constant only")
     a, b = k * value / (n * (1 - value)), 1 + k * value * (n - 1) / (n * (1 - value))
     freedom = (a * columns + b * residual) ** 2 / ((a * columns) ** 2 / (k - 1) + (b * residual) ** 2 / ((n - 1) * (k - 1)))
+    if freedom < 1:
+        # Below zero the approximation of the degrees of freedom can fail.
+        return Estimate(value, reason="no interval: McGraw and Wong's holds for a positive ICC")
     f_low, f_high = stats.f.ppf(_UPPER, n - 1, freedom), stats.f.ppf(_UPPER, freedom, n - 1)
-    if not math.isfinite(f_low * f_high):
-        return Estimate(value, reason="no interval: too few rows for a bias so large")
     rest = k * columns + (k * n - k - n) * residual
     low = n * (between - f_low * residual) / (f_low * rest + n * between)
     high = n * (f_high * between - residual) / (rest + n * f_high * between)
     return estimate(value, (low, high), "McGraw-Wong")
 
 
-def icc_c1(reference: np.ndarray, predicted: np.ndarray) -> Estimate:
-    """ICC(C,1): two-way, consistency, single reading, with its F-based interval."""
-    between, _, residual = _mean_squares(reference, predicted)
-    value = _icc_c1(between, residual)
+def icc_c1(readings: np.ndarray) -> Estimate:
+    """ICC(C,1): two-way, consistency, single reading, with its F-based interval; ``readings`` as for ``icc_a1``."""
+    n, k = readings.shape
+    between, _, residual = _mean_squares(readings)
+    value = _icc_c1(between, residual, k)
     if not math.isfinite(value):
         return absent(_CONSTANT)
     if residual <= 0:
         return Estimate(value, reason="no interval: the columns differ by a constant only")
-    n = len(reference)
-    ratio, quantile = between / residual, stats.f.ppf(_UPPER, n - 1, n - 1)
-    low, high = ratio / quantile, ratio * quantile
-    return estimate(value, ((low - 1) / (low + 1), (high - 1) / (high + 1)), "McGraw-Wong")
+    freedom = (n - 1) * (k - 1)
+    low = between / residual / stats.f.ppf(_UPPER, n - 1, freedom)
+    high = between / residual * stats.f.ppf(_UPPER, freedom, n - 1)
+    return estimate(value, ((low - 1) / (low + k - 1), (high - 1) / (high + k - 1)), "McGraw-Wong")
 
 
-def _mean_squares(reference: np.ndarray, predicted: np.ndarray) -> tuple[float, float, float]:
-    """Mean squares between rows, between the two columns, and residual, of the two-way analysis of variance."""
-    both = np.stack([reference, predicted], axis=1)
-    n, k = both.shape
-    rows, columns, grand = both.mean(axis=1), both.mean(axis=0), both.mean()
-    residual = both - rows[:, None] - columns[None, :] + grand
-    square = float((residual**2).sum() / ((n - 1) * (k - 1)))
+def _mean_squares(readings: np.ndarray) -> tuple[float, float, float]:
+    """Mean squares between rows, between columns, and residual, of the two-way analysis of variance."""
+    n, k = readings.shape
+    rows, columns, grand = readings.mean(axis=1), readings.mean(axis=0), readings.mean()
+    residual = float(((readings - rows[:, None] - columns + grand) ** 2).sum() / ((n - 1) * (k - 1)))
     # Rounding leaves a trace where the columns differ by a constant.
-    tiny = 1e-20 * float((both**2).mean())
+    trace = 1e-20 * float((readings**2).mean())
     return (
         float(k * ((rows - grand) ** 2).sum() / (n - 1)),
         float(n * ((columns - grand) ** 2).sum() / (k - 1)),
-        square if square > tiny else 0.0,
+        residual if residual > trace else 0.0,
     )
 
 
-def _icc_a1(between: float, columns: float, residual: float, n: int) -> float:
-    return _ratio(between - residual, between + residual + 2 / n * (columns - residual)) if between > 0 else math.nan
+def _icc_a1(between: float, columns: float, residual: float, n: int, k: int) -> float:
+    return _ratio(between - residual, between + (k - 1) * residual + k / n * (columns - residual)) if between > 0 else math.nan
 
 
-def _icc_c1(between: float, residual: float) -> float:
-    return _ratio(between - residual, between + residual) if between > 0 else math.nan
+def _icc_c1(between: float, residual: float, k: int) -> float:
+    return _ratio(between - residual, between + (k - 1) * residual) if between > 0 else math.nan
 
 
 def bland_altman(difference: np.ndarray) -> dict[str, Estimate]:
@@ -187,7 +191,9 @@ def proportional_bias(reference: np.ndarray, predicted: np.ndarray) -> dict[str,
     slope = estimate(line.slope, (line.slope - half, line.slope + half), "Student t", p_value)
     size = np.abs(difference)
     spread = (
-        absent("the difference has the same size in every row") if _is_constant(size) else _with_fisher(*stats.pearsonr(size, mean), n, False)
+        absent("the difference has the same size in every row")
+        if _is_constant(size)
+        else _with_fisher(*stats.pearsonr(size, mean), n, False)
     )
     return {"bias_slope": slope, "spread_correlation": spread}
 
