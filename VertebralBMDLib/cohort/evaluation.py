@@ -64,7 +64,7 @@ def evaluate(pairs: Pairs, columns: Columns, options: Options = Options()) -> di
             "source": thresholds.source,
         },
         "tasks": [{"name": task.name, "title": task.title, "limit_mg_cm3": task.limit} for task in questions],
-        "event": options.event if pairs.probability is not None else None,
+        **({"event": options.event} if pairs.probability is not None else {}),
         "main": main,
         "sets": sets,
         "screening": _screening(parts, thresholds, questions),
@@ -72,10 +72,14 @@ def evaluate(pairs: Pairs, columns: Columns, options: Options = Options()) -> di
     }
 
 
+def _patients(pairs: Pairs) -> dict:
+    return {"patients": pairs.groups} if pairs.grouped else {}
+
+
 def _table(pairs: Pairs) -> dict:
     return {
         "rows": len(pairs),
-        "patients": pairs.groups if pairs.grouped else None,
+        **_patients(pairs),
         "unit_of_analysis": pairs.unit,
         "left_out": [{"reason": reason, "rows": rows} for reason, rows in pairs.left_out],
         "provenance": {name: list(values) for name, values in pairs.provenance},
@@ -116,7 +120,7 @@ def _evaluated(pairs: Pairs, thresholds: Thresholds, questions: tuple[Task, ...]
     }
     return {
         "rows": len(pairs),
-        "patients": pairs.groups if pairs.grouped else None,
+        **_patients(pairs),
         "sections": _entries(found),
         "tables": _counted(pairs, labels, thresholds, questions, options.event),
     }

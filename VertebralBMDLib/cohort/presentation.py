@@ -78,7 +78,7 @@ def tables(document: dict) -> list[Table]:
 def _of(document: dict, part: str) -> str:
     """ "test: 160 vertebrae of 80 patients"."""
     entry, unit = document["sets"][part], document["table"]["unit_of_analysis"]
-    patients = f" of {entry['patients']} patients" if entry["patients"] is not None and unit != "patient" else ""
+    patients = f" of {entry['patients']} patients" if "patients" in entry and unit != "patient" else ""
     return f"{part}: {entry['rows']} {_PLURALS[unit]}{patients}"
 
 
