@@ -45,10 +45,10 @@ def facts(document: dict) -> list[str]:
     lines += [f"Part {name}: too few rows, not evaluated." for name in document["parts_too_small"]]
     limits = document["thresholds"]
     lines.append(f"Limits: {limits['name']}, for {limits['population']} ({limits['source']}).")
-    lines.append(
-        f"95 % intervals: by formula, which takes {units} as independent; and by bootstrap over {bootstrap['by']}s "
-        f"({bootstrap['resamples']} resamples, seed {bootstrap['seed']}), which does not take them so where a patient has several."
-    )
+    drawn = f"by bootstrap over {bootstrap['by']}s ({bootstrap['resamples']} resamples, seed {bootstrap['seed']})"
+    several = ", which does not take the rows of one patient so" if bootstrap["by"] == "patient" else ""
+    also = f"; and {drawn}{several}" if bootstrap["resamples"] else "; no bootstrap was asked for"
+    lines.append(f"95 % intervals: by formula, which takes {units} as independent{also}.")
     return lines
 
 

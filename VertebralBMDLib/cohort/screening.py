@@ -14,7 +14,7 @@ from .estimates import Estimate, plain
 #: Sensitivity that the second rule asks for on validation rows (qct_facts 1.17).
 LEAST_SENSITIVITY = 0.90
 #: Cuts of the table, in mg/cm³ from the diagnostic limit.
-_STEPS = range(-20, 25, 4)
+_STEPS = range(-20, 21, 4)
 
 
 @dataclass(frozen=True)
