@@ -145,8 +145,19 @@ def test_rows_without_patients_and_mixed_materials_are_said(tmp_path, capsys):
     assert "no bootstrap was asked for" in printed
 
 
+def test_a_perfect_prediction_of_two_patients_is_drawn_and_its_missing_intervals_are_said(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("patient,truth,ours\nA,70,70\nA,90,90\nB,110,110\nB,130,130\n")
+    options = ("--reference", "truth", "--predicted", "ours", "--group", "patient", "--output", str(tmp_path / "out"))
+    assert main(["evaluate", str(path), *options]) == 0
+    printed = words(capsys)
+    assert "no bootstrap: there are only 2 patients" in printed and "no interval: the correlation is perfect" in printed
+    assert (tmp_path / "out" / "agreement.png").exists()
+
+
 def test_figures_without_positive_rows_say_so(tmp_path):
-    assert main(["evaluate", str(write(tmp_path / "table.csv", shift=300.0)), *OPTIONS, "--output", str(tmp_path / "out")]) == 0
+    path = write(tmp_path / "table.csv", 12, shift=300.0)
+    assert main(["evaluate", str(path), *OPTIONS, "--output", str(tmp_path / "out")]) == 0
     assert "no row is positive" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "reliability.png").exists()
 

@@ -78,9 +78,10 @@ def _correlations(reference: np.ndarray, predicted: np.ndarray) -> dict[str, Est
 def _with_fisher(r: float, p_value: float, n: int, bonett_wright: bool) -> Estimate:
     """A correlation with its interval on Fisher's z scale; Bonett and Wright widen it for ranks by 1 + r²/2."""
     r = float(np.clip(r, -1.0, 1.0))
-    if n < 4 or math.isclose(abs(r), 1.0, abs_tol=1e-12):
-        why = "fewer than 4 rows" if n < 4 else "the correlation is perfect"
-        return Estimate(r, p_value=float(p_value), reason=f"no interval: {why}")
+    if math.isclose(abs(r), 1.0, abs_tol=1e-12):
+        return Estimate(r, reason="no interval: the correlation is perfect")
+    if n < 4:
+        return Estimate(r, p_value=float(p_value), reason="no interval: fewer than 4 rows")
     half = NORMAL * math.sqrt((1 + r * r / 2 if bonett_wright else 1.0) / (n - 3))
     interval = math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
     return estimate(r, interval, "Bonett-Wright" if bonett_wright else "Fisher z", p_value)

@@ -13,6 +13,8 @@ CONFIDENCE = 0.95
 #: Two-sided quantile of the normal distribution, 1.96.
 NORMAL = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
+#: With fewer, a resample is hardly ever another set of patients.
+FEWEST_PATIENTS = 3
 #: Share of the resamples in which a quantity must be defined for its bootstrap interval to be given.
 _LEAST_DEFINED = 0.95
 _ROUNDING = 1e-9
@@ -75,11 +77,11 @@ class Resampling:
         """Percentile intervals of every quantity that ``function`` computes from row numbers; NaN there is "not defined".
 
         ``group``: patient of each row, shape (n,). A quantity is left out where it is undefined in more than 5 % of the
-        resamples or never changes; all are for fewer than three patients.
+        resamples or never changes; all are for fewer than FEWEST_PATIENTS.
         """
         order = np.argsort(group, kind="stable")
         members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-        if len(members) < 3 or not self.resamples:
+        if len(members) < FEWEST_PATIENTS:
             return {}
         rng = np.random.default_rng(self.seed)
         drawn: dict[str, list[float]] = {}

@@ -15,7 +15,7 @@ from . import diagnostic, screening, uncertainty
 from .agreement import agreement, agreement_values
 from .columns import FEWEST_ROWS, PARTS, Columns, Pairs
 from .diagnostic import Task
-from .estimates import Estimate, Resampling, absent, plain, with_bootstrap
+from .estimates import FEWEST_PATIENTS, Estimate, Resampling, absent, plain, with_bootstrap
 from .paper import beside_the_paper
 
 SCHEMA = "vertebral-bmd/evaluation/1"
@@ -56,7 +56,7 @@ def evaluate(pairs: Pairs, columns: Columns, options: Options = Options()) -> di
         "columns": {name: value for name, value in asdict(columns).items() if value is not None},
         "table": _table(pairs),
         "parts_too_small": [name for name in parts if name not in sets],
-        "bootstrap": {**asdict(options.resampling), "by": "patient" if pairs.grouped else "row"},
+        "bootstrap": {**asdict(options.resampling), "by": "patient" if pairs.grouped else "row", **_no_bootstrap(parts[main], options)},
         "thresholds": {
             "name": thresholds.name,
             "title": thresholds.title,
@@ -70,6 +70,12 @@ def evaluate(pairs: Pairs, columns: Columns, options: Options = Options()) -> di
         "screening": _screening(parts, thresholds, questions),
         "paper": beside_the_paper(sets[main], options.simulated),
     }
+
+
+def _no_bootstrap(main: Pairs, options: Options) -> dict:
+    if not options.resampling.resamples:
+        return {"reason": "no bootstrap was asked for"}
+    return {"reason": f"no bootstrap: there are only {main.groups} patients"} if main.groups < FEWEST_PATIENTS else {}
 
 
 def _patients(pairs: Pairs) -> dict:

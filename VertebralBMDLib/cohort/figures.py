@@ -50,12 +50,8 @@ def agreement_figure(pairs: Pairs, document: dict) -> Figure:
 
 
 def _small_print(figure: Figure, document: dict) -> None:
-    how = (
-        f"95 % intervals by bootstrap over {document['bootstrap']['by']}s"
-        if document["bootstrap"]["resamples"]
-        else "95 % intervals by formula"
-    )
-    figure.supxlabel(f"{how}. {document['use']}", fontsize=7, color=_DIM)
+    how = "formula" if "reason" in document["bootstrap"] else f"bootstrap over {document['bootstrap']['by']}s"
+    figure.supxlabel(f"95 % intervals by {how}. {document['use']}", fontsize=7, color=_DIM)
 
 
 def _scatter(axes: Axes, pairs: Pairs, document: dict, found: dict) -> None:
@@ -108,7 +104,7 @@ def _bland_altman(axes: Axes, pairs: Pairs, found: dict) -> None:
         ("lower_limit", "bias − 1.96 SD", _LIMIT, "--"),
     ):
         entry = found[name]
-        axes.axhspan(*entry.get("bootstrap", entry["interval"]), color=color, alpha=0.12, linewidth=0)
+        axes.axhspan(*_ends(entry), color=color, alpha=0.12, linewidth=0)
         axes.axhline(entry["value"], color=color, linewidth=1.3, linestyle=dash)
         said = f"{word}: {number(entry['value'], 1)}"
         place = dict(xycoords=axes.get_yaxis_transform(), textcoords="offset points", ha="right", fontsize=8.5, zorder=5)
@@ -117,10 +113,13 @@ def _bland_altman(axes: Axes, pairs: Pairs, found: dict) -> None:
     outside = value_text("outside_limits", found["outside_limits"])
     slope = value_text("bias_slope", found["bias_slope"])
     axes.text(0.03, 0.02, f"outside: {outside}; slope on the mean: {slope}", transform=axes.transAxes, fontsize=8.5, bbox=_BEHIND)
-    reach = 1.25 * max(
-        1.0, np.abs(difference).max(), *(abs(end) for name in ("upper_limit", "lower_limit") for end in found[name]["interval"])
-    )
+    reach = 1.25 * max(1.0, np.abs(difference).max(), *(abs(end) for name in ("upper_limit", "lower_limit") for end in _ends(found[name])))
     axes.set(ylim=(-reach, reach), xlabel="Mean of both (mg/cm³)", ylabel="Predicted − reference (mg/cm³)")
+
+
+def _ends(entry: dict) -> tuple[float, float]:
+    """The interval that does not take a patient's rows as independent, else the formula's, else the value twice."""
+    return entry.get("bootstrap") or entry.get("interval") or (entry["value"], entry["value"])
 
 
 def _roc(axes: Axes, pairs: Pairs, document: dict, sections: dict) -> None:

@@ -47,7 +47,7 @@ def facts(document: dict) -> list[str]:
     lines.append(f"Limits: {limits['name']}, for {limits['population']} ({limits['source']}).")
     drawn = f"by bootstrap over {bootstrap['by']}s ({bootstrap['resamples']} resamples, seed {bootstrap['seed']})"
     several = ", which does not take the rows of one patient so" if bootstrap["by"] == "patient" else ""
-    also = f"; and {drawn}{several}" if bootstrap["resamples"] else "; no bootstrap was asked for"
+    also = f"; {bootstrap['reason']}" if "reason" in bootstrap else f"; and {drawn}{several}"
     lines.append(f"95 % intervals: by formula, which takes {units} as independent{also}.")
     return lines
 
