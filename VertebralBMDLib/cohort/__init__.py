@@ -1,1 +1,1 @@
-"""Cohorts: how well what was measured agrees with what is known."""
+"""Many scans: batch with resume; agreement statistics."""
