@@ -21,7 +21,7 @@ setup: .venv/ready
 
 # The locked versions for Python 3.10 and later. PyTorch's CUDA libraries are left to PyTorch itself.
 lock:
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra slicer --extra train --extra test -c - --universal --python-version 3.10 --no-header --no-annotate -q \
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra slicer --extra train --extra evaluate --extra test -c - --universal --python-version 3.10 --no-header --no-annotate -q \
 	  | grep -Ev '^(nvidia-|cuda-|triton)' > requirements.lock
 
 screenshots: setup

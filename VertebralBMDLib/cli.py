@@ -1,4 +1,4 @@
-"""``vertebral-bmd``: demo, measure, batch, phantom, simulate, train and doctor.
+"""``vertebral-bmd``: demo, measure, batch, phantom, simulate, train, evaluate and doctor.
 
 Exit status 0 measured, 1 failed, 2 wrong usage, 3 refused.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import __version__
 from .batch_commands import add_batch
+from .evaluation_commands import add_evaluate
 from .measure_options import add_options, settings_of
 from .phantom_commands import KINDS as PHANTOM_KINDS
 from .phantom_commands import add_phantom
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"vertebral-bmd: {error}", file=sys.stderr)
         return WRONG_USAGE
     except ImportError as error:
-        print(f"vertebral-bmd: {error}. Install what this command needs, for example pip install '.[slicer,train]'.", file=sys.stderr)
+        print(
+            f"vertebral-bmd: {error}. Install what this command needs, for example pip install '.[slicer,train,evaluate]'.", file=sys.stderr
+        )
         return FAILED
     except OSError as error:
         print(f"vertebral-bmd: {error.strerror or error}", file=sys.stderr)
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add_phantom(commands)
     add_simulate(commands)
     _add_train(commands)
+    add_evaluate(commands)
     commands.add_parser("doctor", help="what is installed, which device works, are the models intact").set_defaults(command=_doctor)
     return parser
 
