@@ -268,3 +268,9 @@ def test_real_columns_with_clear_ends_are_named_right_and_certain(name):
 def test_real_columns_without_a_clear_end_are_uncertain(name):
     found, _levels = reference(name)
     assert max(found.confidence) < CERTAIN and Code.LEVEL_UNCERTAIN in found.flags
+
+
+def test_bodies_that_nothing_names_keep_names_that_can_be_corrected():
+    """Three lumbar bodies without ribs or sacrum could be of the neck; without names they would be lost to ``--level-at``."""
+    found = read(shown(3))
+    assert None not in found.levels and max(found.confidence) < CERTAIN and Code.LEVEL_UNCERTAIN in found.flags

@@ -149,14 +149,14 @@ def test_arms_beside_the_trunk_are_left_out(patient):
 
 
 @pytest.mark.slow
-def test_metal_and_cement_are_flagged_and_leave_the_names_alone():
-    hardware = (Hardware("screws", ("L3", "L4", "L5")), Hardware("cement", ("T12",)))
+def test_metal_is_flagged_and_leaves_the_names_alone():
+    hardware = (Hardware("screws", ("L3", "L4", "L5")),)
     spec = replace(SPEC, findings=Findings(hardware=hardware), scanner=replace(TYPICAL, metal=0.6))
     metal = simulate_patient(spec)
     found = found_in(metal.image)
     assert_right(found, metal.bodies, 0.80)
-    assert {body.level for body in found.bodies if Code.BODY_METAL in body.flags} >= {"T12", "L3", "L4"}
-    assert not any(Code.BODY_METAL in found.get(level).flags for level in ("L1", "L2"))
+    assert {body.level for body in found.bodies if Code.BODY_METAL in body.flags} >= {"L3", "L4"}
+    assert not any(Code.BODY_METAL in found.get(level).flags for level in ("T12", "L1", "L2"))
 
 
 # Of other parts of the body.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -21,6 +23,8 @@ _PEAK = 0.25
 _MOST_PEAKS = 50
 #: A peak this near to the centre of a body that was found belongs to it.
 _SAME_BODY_MM = 9.0
+#: The first vertebra of the sacrum looks like a body to the refiner; the localiser knows it from one (0.02 against 0.90 and more).
+_LEAST_SEEN = 0.3
 #: Bodies of one column: distance between neighbours, and how far a centre may lie from the line through the others.
 _NEAREST_MM, _FURTHEST_MM, _OFF_COLUMN_MM = 14.0, 70.0, 30.0
 #: Longest step from the last body to a further one, and how often the column is searched for missing bodies.
@@ -43,14 +47,15 @@ class BundledEngine:
         located = network.localise(field, self._device)
         progress(0.3)
         centres = _centres(located, field)
+        seen = _Seen(located.probability("body"), field)
         bodies: list[RefinedBody] = []
         for index, centre in enumerate(centres):
-            bodies += self._new_body(image, centre, bodies)
+            bodies += self._new_body(image, centre, bodies, seen)
             progress(0.3 + 0.5 * (index + 1) / len(centres))
         column = _column(_distinct(bodies))
         for _round in range(_ROUNDS):
-            places = [place for place in _missing(column) if _is_body(located.probability("body"), field, place)]
-            found = [body for place in places for body in self._new_body(image, place, bodies)]
+            places = [place for place in _missing(column) if seen.near(place)]
+            found = [body for place in places for body in self._new_body(image, place, bodies, seen)]
             if not found:
                 break
             bodies += found
@@ -63,12 +68,31 @@ class BundledEngine:
         models = (identity(network.LOCALISE), identity(network.REFINE))
         return labelled_bodies(label_map, naming, complete, self.name, models)
 
-    def _new_body(self, image: sitk.Image, centre: np.ndarray, known: list[RefinedBody]) -> list[RefinedBody]:
-        """The body around ``centre`` in a list, which is empty where there is none or it is known."""
+    def _new_body(self, image: sitk.Image, centre: np.ndarray, known: list[RefinedBody], seen: _Seen) -> list[RefinedBody]:
+        """The body around ``centre`` in a list, which is empty where there is none, it is known, or it is something else."""
         if any(np.linalg.norm(centre - body.centre) <= _SAME_BODY_MM for body in known):
             return []
         body = refined_body(image, centre, self._device)
-        return [body] if body is not None else []
+        return [body] if body is not None and seen.share(body) >= _LEAST_SEEN else []
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the localiser takes for bodies: probability (z, y, x) on ``field``."""
+
+    probability: np.ndarray
+    field: sitk.Image
+
+    def near(self, place: np.ndarray) -> bool:
+        """True where there is a body within 6 mm of a place (LPS mm)."""
+        index = self.field.TransformPhysicalPointToIndex(place.tolist())[::-1]
+        around = tuple(slice(max(0, i - 2), max(0, i + 3)) for i in index)
+        return bool(self.probability[around].size and self.probability[around].max() > 0.5)
+
+    def share(self, body: RefinedBody) -> float:
+        """Mean probability inside a refined body."""
+        inside = sitk.GetArrayViewFromImage(sitk.Resample(body.probability, self.field, sitk.Transform(), sitk.sitkLinear, 0.0)) > 0.5
+        return float(self.probability[inside].mean()) if inside.any() else 0.0
 
 
 def _centres(located: network.Located, field: sitk.Image) -> list[np.ndarray]:
@@ -91,13 +115,6 @@ def _missing(column: list[RefinedBody]) -> list[np.ndarray]:
         between = round(length / usual) - 1
         places += [start + step * (k + 1) / (between + 1) for k in range(between)]
     return places
-
-
-def _is_body(probability: np.ndarray, field: sitk.Image, place: np.ndarray) -> bool:
-    """True when the localiser sees a body within 6 mm of a place."""
-    index = field.TransformPhysicalPointToIndex(place.tolist())[::-1]
-    around = tuple(slice(max(0, i - 2), max(0, i + 3)) for i in index)
-    return bool(probability[around].size and probability[around].max() > 0.5)
 
 
 def _distinct(bodies: list[RefinedBody]) -> list[RefinedBody]:

@@ -20,8 +20,8 @@ from .columns import COLUMNS, HumanColumn
 from .evidence import Below, Evidence, evidence_of
 from .likelihood import LOG_OF_SIZES, log_of_ribs, of_below, of_crest, of_extent
 
-#: Below this confidence a level counts as uncertain.
-CERTAIN = 0.75
+#: Below this confidence a level counts as uncertain: a reader who calls one of two readings four in five likely is not certain.
+CERTAIN = 0.80
 #: Bodies whose names decide whether the result as a whole is uncertain: those near the wanted ones.
 _DECISIVE = ("T10", "T11", "T12", "T13", "L1", "L2", "L3", "L4", "L5", "L6")
 #: A step longer than this many times a neighbouring one means that a body between was missed.
@@ -85,7 +85,8 @@ def named(evidence: Evidence, missed: Sequence[int], complete: Sequence[bool]) -
     of_names: dict[tuple[str | None, ...], float] = {}
     for reading, probability in zip(readings, posterior):
         of_names[reading.names] = of_names.get(reading.names, 0.0) + probability
-    best = max(of_names, key=of_names.__getitem__)
+    # A body without a name could not be renamed by the user either: names that are probably wrong say more than none.
+    best = max((names for names in of_names if any(names)), key=of_names.__getitem__)
     agreeing = [sum(p for names, p in of_names.items() if names[index] == name) for index, name in enumerate(best)]
     # Where ribs and sacrum contradict each other, the best of all bad readings is not to be trusted.
     contradicted = sum(p for reading, p in zip(readings, posterior) if reading.below < _CONFLICT)
