@@ -32,7 +32,7 @@ from VertebralBMDLib.simulation.scanner import TYPICAL
 from VertebralBMDLib.simulation.subject import PatientSpec
 
 SLICES = 300
-SPEC = PatientSpec(seed=7003, spacing_mm=(0.8, 0.8, 1.5), size=(512, 512), levels=("T6", "S3"), scanner=TYPICAL)
+SPEC = PatientSpec(seed=7003, spacing_mm=(0.8, 0.8, 1.5), size=(512, 512), levels=("T5", "S4"), scanner=TYPICAL)
 #: Asked: seconds and GB.
 SECONDS, GIGABYTES = 8.0, 3.0
 #: What is timed: the function, where it is called, and the step it belongs to.

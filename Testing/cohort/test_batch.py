@@ -227,8 +227,13 @@ def program(data, output):
         "import functools, sys; from VertebralBMDLib import cli; from VertebralBMDLib.cohort import batch; "
         f"batch.ServingWorker = functools.partial(batch.ServingWorker, arguments=({str(STUB)!r},)); sys.exit(cli.main(sys.argv[1:]))"
     )
+    # A test run in the background ignores Ctrl-C, and so would its children.
     return subprocess.Popen(
-        [sys.executable, "-c", code, "batch", str(data), "--output", str(output)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, "batch", str(data), "--output", str(output)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -51,10 +51,13 @@ class FineBody:
         return (unit[2] * z[:, None, None] + unit[1] * y[None, :, None] + unit[0] * x[None, None, :] - offset).astype(np.float32)
 
     def cut_into(self, mask: np.ndarray, image: sitk.Image) -> np.ndarray:
-        """A mask of the fine grid as (z, y, x) voxels of ``image``: those whose centre lies inside."""
+        """A mask of the fine grid as (z, y, x) voxels of ``image``: those whose centre lies inside or on its border, to 1e-3 of a
+        step, so that the last digits of an origin decide nothing."""
         fine = sitk.GetImageFromArray(mask.astype(np.float32))
         fine.CopyInformation(self.grid)
-        return sitk.GetArrayFromImage(sitk.Resample(fine, _seen_from(image, self.rotation), sitk.Transform(), sitk.sitkLinear, 0.0)) >= 0.5
+        return (
+            sitk.GetArrayFromImage(sitk.Resample(fine, _seen_from(image, self.rotation), sitk.Transform(), sitk.sitkLinear, 0.0)) >= 0.499
+        )
 
 
 def fine_body(body: sitk.Image, margin_mm: float, rotation: np.ndarray = np.eye(3)) -> FineBody:
