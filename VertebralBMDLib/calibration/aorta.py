@@ -41,8 +41,9 @@ def aorta_mask(hu: np.ndarray, column: Column) -> np.ndarray | None:
         reach = _CORE * _RADII_MM[r] / step
         disc = np.hypot(np.arange(hu.shape[1])[:, None] - y, np.arange(hu.shape[2]) - x) <= reach
         mask[k] = disc
-        level.append(np.median(hu[k][disc]))
-    seen = evidence[(np.arange(len(track)), *track.T)] > _WALL
+        level.append(np.median(hu[k][disc]) if disc.any() else np.nan)
+    # In a small crop the track may leave the field.
+    seen = (evidence[(np.arange(len(track)), *track.T)] > _WALL) & np.isfinite(level)
     if seen.any():
         seen &= np.abs(np.array(level) - np.median(np.array(level)[seen])) < _ALONG_HU
     if seen.sum() < _FEWEST_SLICES:
