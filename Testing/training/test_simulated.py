@@ -47,7 +47,7 @@ def made(monkeypatch):
         seeds.append(spec.seed)
         return made_patient(spec.seed)
 
-    monkeypatch.setattr(simulated, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(simulated, "simulating_pool", Here)
     monkeypatch.setattr(simulated, "simulate_patient", simulate)
     return seeds
 
@@ -133,11 +133,9 @@ def test_a_patient_of_the_simulator_by_a_process_of_its_own(monkeypatch, tmp_pat
 
 _KILLED = """
 import os, signal
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from VertebralBMDLib.training.simulated import _end_with_parent
+from VertebralBMDLib.training.workers import simulating_pool
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    pool = simulating_pool()
     print(pool.submit(os.getpid).result(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """

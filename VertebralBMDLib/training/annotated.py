@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ..anatomy import LABELS
 from ..grid import cropped_to, field_grid, resampled
+from ..segmentation.labelled import mapped
 
 _CUT = 100
 #: VerSe numbers of the bodies that usually bear ribs: T1 to T12 and T13.
@@ -68,9 +69,7 @@ def _structures(organs: sitk.Image) -> sitk.Image:
     table = np.zeros(256, dtype=np.uint8)
     for structure, numbers in ((2, range(27, 51)), (3, (25, 26)), (4, range(92, 116)), (5, (77, 78))):
         table[list(numbers)] = structure
-    named = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(organs)])
-    named.CopyInformation(organs)
-    return named
+    return mapped(organs, table)
 
 
 def annotated(

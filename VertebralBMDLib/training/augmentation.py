@@ -24,10 +24,12 @@ from monai.transforms import (
 )
 
 from ..grid import AIR_HU
+from .annotated import UNNAMED
 
 #: Tissues that are told apart by their HU alone when a scan is rendered from its labels: upper limits.
 _TISSUE_LIMITS_HU = (-300.0, -20.0, 140.0)
-_UNNAMED_BONE = 100
+#: Numbers of these tissues, from air to bone without a name, beyond those of structures.
+_FIRST_TISSUE = 100
 
 
 def augmentation(size: int, spacing_mm: float, shift_mm: float, rotation: float, seed: int) -> Callable[[dict], dict]:
@@ -72,7 +74,7 @@ class RandRendered(Randomizable, Transform):
     """Rendering from labels: every structure, and every tissue that HU tell apart, gets a mean and contrast of its own.
 
     The idea of domain randomisation (Billot et al., SynthSeg, Med Image Anal 2023), within what CT can show: the order of
-    air, fat, soft tissue and bone stays.
+    air, fat, soft tissue and bone stays on the whole.
     """
 
     def __init__(self, prob: float):
@@ -83,12 +85,12 @@ class RandRendered(Randomizable, Transform):
             return cube
         image, structures = torch.as_tensor(cube["image"]).clone(), torch.as_tensor(cube["structures"])[0]
         hu = image[0]
-        tissue = torch.bucketize(hu, torch.tensor(_TISSUE_LIMITS_HU)) + _UNNAMED_BONE
-        part = torch.where(structures > 0, structures.long(), tissue)
-        part[(structures == 255) | (hu < _TISSUE_LIMITS_HU[0])] = tissue[(structures == 255) | (hu < _TISSUE_LIMITS_HU[0])]
+        tissue = torch.bucketize(hu, torch.tensor(_TISSUE_LIMITS_HU)) + _FIRST_TISSUE
+        named = (structures > 0) & (structures != UNNAMED) & (hu >= _TISSUE_LIMITS_HU[0])
+        part = torch.where(named, structures.long(), tissue)
         for label in part.unique().tolist():
             inside = part == label
-            soft = label in (_UNNAMED_BONE, _UNNAMED_BONE + 1, _UNNAMED_BONE + 2)
+            soft = _FIRST_TISSUE <= label < _FIRST_TISSUE + len(_TISSUE_LIMITS_HU)
             mean = hu[inside].mean()
             hu[inside] = (
                 mean + self.R.uniform(*((-40.0, 60.0) if soft else (-60.0, 150.0))) + (hu[inside] - mean) * self.R.uniform(0.6, 1.4)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from scipy import ndimage, stats
 
 from ..network.density import CROP_SIZE, SPACING_MM
 from ..simulation.crops import draw_crop
+from .workers import simulating_pool
 
 #: Simulated crops are larger than what the network reads, so that each can be read at many places.
 _MARGIN = 3
@@ -29,7 +27,7 @@ def simulated_crops(count: int, seed: int, cache: Path) -> tuple[np.ndarray, np.
     cache.mkdir(parents=True, exist_ok=True)
     paths = {start: cache / f"crops-{seed}-{start}.npz" for start in range(0, count, _CHUNK)}
     missing = [(seed + start, min(_CHUNK, count - start), path) for start, path in paths.items() if not path.exists()]
-    with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1) or 1, mp_context=get_context("spawn")) as pool:
+    with simulating_pool() as pool:
         for done, _ in enumerate(pool.map(_simulate_chunk, *zip(*missing)), start=1) if missing else ():
             logging.getLogger(__name__).info("simulated %d of %d chunks of crops", done, len(missing))
     crops, values = [], []

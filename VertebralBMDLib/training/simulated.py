@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from ..network.segmentation import LOCALISE_SPACING_MM, REFINE_SPACING_MM
 from ..simulation.cohort import Case, draw_cohort
 from ..simulation.patient import simulate_patient
 from .annotated import Annotated, annotated, centres_of
+from .workers import simulating_pool
 
 #: Of the two networks that are trained on these patients.
 SPACINGS_MM = (LOCALISE_SPACING_MM, REFINE_SPACING_MM)
@@ -35,22 +33,12 @@ def simulated_scans(count: int, spacing_mm: float, seed: int, cache: Path) -> li
     cases = draw_cohort(seed, count, "varied") if count else ()
     paths = {case.id: {s: cache / f"simulated-{seed}-{count}-{case.id}-{s:g}mm.npz" for s in SPACINGS_MM} for case in cases}
     missing = [case for case in cases if not all(path.exists() for path in paths[case.id].values())]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with simulating_pool() as pool:
         waiting = [pool.submit(_make, case, paths[case.id]) for case in missing]
         for done, finished in enumerate(as_completed(waiting), start=1):
             finished.result()
             logging.getLogger(__name__).info("simulated %d of %d patients", done, len(missing))
     return [_load(paths[case.id][spacing_mm]) for case in cases]
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed ends, instead of waiting for work and writing beside the next run's worker."""
-
-    def wait() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _make(case: Case, paths: dict[float, Path]) -> None:
