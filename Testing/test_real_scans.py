@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from VertebralBMDLib.cli import main
 from VertebralBMDLib.report.schema import validate
+from VertebralBMDLib.segmentation.levels import CERTAIN
 
 CT = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct"
 MEASURED = ("TCGA-09-2043", "ACRIN-FLT-001", "TS-example")
@@ -52,7 +53,7 @@ def test_l1_and_l2_are_found_where_they_were_annotated(run, name, label):
     overlap = dice(found == label, truth == label)
     levels = {vertebra["level"]: vertebra for vertebra in document["vertebrae"]}
     assert overlap >= 0.8, f"Dice {overlap:.3f}; found {sorted(levels)}"
-    assert levels[{20: "L1", 21: "L2"}[label]]["level_confidence"] >= 0.75
+    assert levels[{20: "L1", 21: "L2"}[label]]["level_confidence"] >= CERTAIN
 
 
 @pytest.mark.parametrize("name", MEASURED)
