@@ -110,12 +110,10 @@ def _add_train(commands) -> None:
     both.add_argument("--simulated", type=Path, metavar="DIR", help="where simulated patients are kept (default: in the output)")
     both.add_argument("--start-from", type=Path, metavar="DIR", help="folder of networks to start from")
     both.set_defaults(command=_train_segmentation)
-    density = networks.add_parser("density", help="the density network, on simulated crops")
+    density = networks.add_parser("density", help="the density network: folds, choice, locked test")
+    density.add_argument("--config", type=Path, required=True, metavar="FILE", help="JSON, for example Resources/Models/density-small.json")
     density.add_argument("--output", type=Path, required=True, metavar="DIR")
-    density.add_argument("--steps", type=int, required=True)
-    density.add_argument("--batch", type=int, default=16)
-    density.add_argument("--seed", type=int, default=0)
-    density.add_argument("--simulated", type=int, default=3000, metavar="N", help="simulated crops")
+    density.add_argument("--simulated", type=Path, metavar="DIR", help="where simulated crops are kept (default: in the output)")
     density.set_defaults(command=_train_density)
 
 
@@ -161,10 +159,12 @@ def _train_segmentation(options) -> int:
 
 
 def _train_density(options) -> int:
-    from .training.commands import DensityOptions, train_density
+    from .training.commands import train_density
+    from .training.config import read_density_config
 
     logging.getLogger().setLevel(logging.INFO)
-    print(train_density(DensityOptions(**{name: getattr(options, name) for name in ("output", "steps", "batch", "seed", "simulated")})))
+    config = read_density_config(options.config)
+    print(train_density(config, options.output, options.simulated or options.output / "simulated"))
     return 0
 
 

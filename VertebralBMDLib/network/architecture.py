@@ -22,9 +22,13 @@ def resunet(out_channels: int, channels: tuple[int, ...], in_channels: int = 1) 
     )
 
 
-def normalised_hu(hu: torch.Tensor) -> torch.Tensor:
-    """HU clipped to -300...900 and scaled to -1...1: fat to dense bone, where all the structure is."""
-    return (hu.clamp(-300.0, 900.0) - 300.0) / 600.0
+#: Fat to dense bone, where all the structure is.
+HU_WINDOW = (-300.0, 900.0)
+
+
+def normalised_hu(hu: torch.Tensor, low: float = HU_WINDOW[0], high: float = HU_WINDOW[1]) -> torch.Tensor:
+    """HU clipped to ``low``...``high`` and scaled to -1...1."""
+    return (hu.clamp(low, high) - 0.5 * (low + high)) / (0.5 * (high - low))
 
 
 class Localiser(torch.nn.Module):
@@ -61,24 +65,64 @@ class Refiner(torch.nn.Module):
 
 
 class DensityReader(torch.nn.Module):
-    """Crop around the ROI: HU (n, 1, s, s, s) -> (n, 2): vBMD in mg/cm³ CaHA and its standard deviation.
+    """Crop around the ROI -> vBMD in mg/cm³ CaHA and its standard deviation, (n, 2), and the weight of every voxel, (n, 1, z, y, x).
 
-    It reads as a densitometrist does: a soft trabecular weight for every voxel, and the scan's own slope and intercept
-    inferred from the whole crop, so that vBMD = slope · Σw·HU/Σw + intercept. Our interpretation: the paper names a
-    "3DResUNet" and does not describe its regression head (qct_facts 1.24).
+    ``hu``: (n, 1, z, y, x). ``beam``: (n, 3): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
+    known, 1 where the HU were calibrated with a phantom.
+
+    It reads as a densitometrist does: a soft trabecular weight for every voxel, and the scan's own slope and intercept from
+    mean and scatter of the HU of tissues that it finds by itself, so that vBMD = slope · Σw·HU/Σw + intercept. Our interpretation: the paper
+    names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
 
-    def __init__(self, features: int = 8, channels: tuple[int, ...] = (16, 32, 64, 128)):
+    def __init__(self, window: tuple[float, float] = HU_WINDOW, tissues: int = 7, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
-        self.unet = resunet(1 + features, channels)
-        self.head = torch.nn.Sequential(torch.nn.Linear(2 * features + 1, 32), torch.nn.ReLU(), torch.nn.Linear(32, 3))
+        self.low, self.high = window
+        maps = 1 + tissues
+        self.unet = resunet(maps, channels)
+        self.head = torch.nn.Sequential(torch.nn.Linear(3 * maps + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3))
+        self.correction = Correction()
 
-    def forward(self, hu: torch.Tensor) -> torch.Tensor:
-        out = self.unet(normalised_hu(hu)).flatten(2)
-        weight = torch.softmax(out[:, :1], dim=2)
-        mean_hu = (weight * hu.clamp(-300.0, 900.0).flatten(2)).sum(2)
-        features = out[:, 1:]
-        pooled = torch.cat([features.mean(2), (weight * features).sum(2), mean_hu / 100.0], dim=1)
-        slope, intercept, spread = self.head(pooled).unbind(1)
-        vbmd = (0.72 + 0.1 * slope) * mean_hu[:, 0] + 10.0 * intercept
-        return torch.stack([vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
+    def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.unet(normalised_hu(hu, self.low, self.high)).flatten(2)
+        weights = torch.softmax(out, dim=2)
+        values = hu.clamp(self.low, self.high).flatten(2)
+        means = (weights * values).sum(2)
+        scatter = ((weights * values**2).sum(2) - means**2).clamp(min=1.0).sqrt()
+        found = torch.cat([means / 100.0, scatter / 100.0, out.mean(2), beam], dim=1)
+        slope, intercept, spread = self.head(found).unbind(1)
+        vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * means[:, 0] + 10.0 * intercept
+        reading = torch.stack([vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
+        return self.correction(reading), weights[:, :1].unflatten(2, hu.shape[2:])
+
+
+class PoolingReader(torch.nn.Module):
+    """The same trunk and inputs with plain average pooling in place of the densitometrist's head: what it is compared with.
+
+    Its weights are even.
+    """
+
+    def __init__(self, window: tuple[float, float] = HU_WINDOW, features: int = 8, channels: tuple[int, ...] = (16, 32, 64, 128)):
+        super().__init__()
+        self.low, self.high = window
+        self.unet = resunet(features, channels)
+        self.head = torch.nn.Sequential(torch.nn.Linear(features + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+        self.correction = Correction()
+
+    def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = self.unet(normalised_hu(hu, self.low, self.high)).mean((2, 3, 4))
+        vbmd, spread = self.head(torch.cat([pooled, beam], dim=1)).unbind(1)
+        reading = torch.stack([100.0 + 50.0 * vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
+        return self.correction(reading), torch.full_like(hu, 1.0 / hu[0].numel())
+
+
+class Correction(torch.nn.Module):
+    """What validation found: vBMD = offset + factor · raw, SD = scale · raw. Does nothing until it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("line", torch.tensor([0.0, 1.0, 1.0]))
+
+    def forward(self, reading: torch.Tensor) -> torch.Tensor:
+        offset, factor, scale = self.line[0], self.line[1], self.line[2]
+        return torch.stack([offset + factor * reading[:, 0], scale * reading[:, 1]], dim=1)

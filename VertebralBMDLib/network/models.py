@@ -27,11 +27,18 @@ def _file(name: str) -> Path:
 
 
 def identity(name: str) -> Model:
-    """What the card of a network says it is. Raises Refused(MODEL_DAMAGED) for a missing or unreadable card."""
+    """What the card of a network says it is. Raises Refused(MODEL_DAMAGED) as ``card`` does."""
     try:
-        facts = json.loads(_file(f"{name}.json").read_text(encoding="utf-8"))
-        return Model(name, facts["sha256"])
-    except (FileNotFoundError, KeyError, ValueError) as error:
+        return Model(name, card(name)["sha256"])
+    except KeyError as error:
+        raise Refused(Code.MODEL_DAMAGED, name) from error
+
+
+def card(name: str) -> dict:
+    """The card of a network. Raises Refused(MODEL_DAMAGED) for a missing or unreadable one."""
+    try:
+        return json.loads(_file(f"{name}.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
         raise Refused(Code.MODEL_DAMAGED, name) from error
 
 

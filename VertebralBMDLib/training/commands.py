@@ -7,19 +7,23 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from monai.data import ThreadBuffer
 
-from ..network.architecture import DensityReader, Localiser, Refiner
-from ..network.density import CROP_SIZE
+from ..network.architecture import Localiser, Refiner
 from ..network.segmentation import LOCALISE, LOCALISE_SPACING_MM, REFINE, REFINE_SIZE, REFINE_SPACING_MM
-from . import density, segmentation
+from ..simulation.cohort import draw_cohort
+from . import segmentation
 from .annotated import annotated_scans
-from .config import Schedule, SegmentationConfig
+from .config import DensityConfig, Schedule, SegmentationConfig, Simulated
 from .curves import draw_curve
+from .density_study import Cohort, study
 from .export import export
 from .loop import fit
+from .options import check_same_training
 from .simulated import simulated_scans
+from .simulated_crops import simulated_crops, varied_cases
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,11 @@ def train_segmentation(
             "started from": start_from.name if start_from else None,
             **asdict(schedule),
         }
-        _check_same_training(output / name, facts)
+        check_same_training(output / name, facts)
         batches = ThreadBuffer(part.batches(real, simulated, schedule.batch, config.seed), buffer_size=2)
         model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
         draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
-        written.append(export(model, torch.zeros((1, 1) + (part.cube,) * 3), output, name, facts, {}))
+        written.append(export(model, (torch.zeros((1, 1) + (part.cube,) * 3),), output, name, facts, {}))
     return written
 
 
@@ -98,47 +102,16 @@ def _load_weights(model: torch.nn.Module, folder: Path, name: str, leave_out: tu
         raise ValueError(f"{name} of {folder.name} is another kind of network. Train it anew, without --start-from.") from error
 
 
-def _check_same_training(folder: Path, facts: dict) -> None:
-    """A checkpoint goes on with the options it was begun with, or the card would tell of a training that never was."""
-    path = folder / "options.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        return
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    other = [key for key in facts if begun.get(key) != facts[key]]
-    if other:
-        raise ValueError(f"{folder} holds a training with another {', '.join(other)}. Give another --output, or delete that folder.")
+def train_density(config: DensityConfig, output: Path, cache: Path) -> Path:
+    """The study of ``density_study`` on simulated patients, kept in ``cache``; returns ``density.ts``."""
+    varied = simulated_crops(
+        varied_cases(config.varied.seed, config.varied.patients), _name("varied", config.varied), config.shape, config.spacing_mm, cache
+    )
+    cases = draw_cohort(config.cohort.seed, config.cohort.patients)
+    crops = simulated_crops(cases, _name("paper", config.cohort), config.shape, config.spacing_mm, cache)
+    fold = {case.id: -1 if case.fold is None else case.fold for case in cases}
+    return study(config, varied, Cohort(crops, np.array([fold[patient] for patient in crops.patient])), output)
 
 
-@dataclass(frozen=True)
-class DensityOptions:
-    """What a training of the density network depends on: simulated crops for it, and their seed."""
-
-    output: Path
-    steps: int
-    batch: int = 16
-    seed: int = 0
-    simulated: int = 3000
-
-
-def train_density(options: DensityOptions) -> Path:
-    """Train the density network on simulated crops and write ``density.ts`` with its card to ``options.output``.
-
-    Raises ValueError where there is nothing to train on.
-    """
-    if options.simulated < 1:
-        raise ValueError("There is nothing to train on: give --simulated.")
-    torch.manual_seed(options.seed)
-    cache = options.output / "density"
-    crops, vbmd = density.simulated_crops(options.simulated, options.seed, cache)
-    batches = density.density_batches(crops, vbmd, options.batch, options.seed)
-    model = fit(DensityReader(), batches, density.density_loss, cache, options.steps)
-    unseen = density.simulated_crops(_UNSEEN_CROPS, options.seed + _UNSEEN_SEED, cache)
-    results = {"simulated, never seen": density.evaluated(model, *unseen)}
-    facts = asdict(options) | {"output": options.output.name}
-    return export(model, torch.zeros((1, 1) + (CROP_SIZE,) * 3), options.output, "density", facts, results)
-
-
-#: Simulated crops for the evaluation: how many, and how far their seeds lie from those of training.
-_UNSEEN_CROPS, _UNSEEN_SEED = 400, 10**6
+def _name(kind: str, simulated: Simulated) -> str:
+    return f"{kind}-{simulated.seed}-{simulated.patients}"

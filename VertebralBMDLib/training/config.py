@@ -1,4 +1,4 @@
-"""What a training of the segmentation networks depends on, as a JSON file that anyone can repeat."""
+"""What a training depends on, as a JSON file that anyone can repeat."""
 
 from __future__ import annotations
 
@@ -38,12 +38,71 @@ class SegmentationConfig:
             _check_whole(name, getattr(self, name), least=0)
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """Simulated patients: how many, and their seed."""
+
+    seed: int
+    patients: int
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "patients"):
+            _check_whole(name, getattr(self, name), least=0)
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """A study of the density network.
+
+    varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation and
+    the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
+    become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns.
+    """
+
+    varied: Simulated
+    cohort: Simulated
+    pretraining: Schedule
+    training: Schedule
+    seed: int = 0
+    crop_size: tuple[int, int, int] = (24, 40, 48)
+    spacing_mm: float = 2.0
+    crop_normalizers: tuple[float, float] = (-300.0, 900.0)
+    margin: tuple[int, int, int] = (3, 7, 3)
+
+    def __post_init__(self) -> None:
+        _check_whole("seed", self.seed, least=0)
+        for name, step in (("crop_size", 8), ("margin", 1)):
+            values = tuple(getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) != 3 or any(type(n) is not int or n < 0 or n % step for n in values):
+                raise ValueError(f"{name} must be three whole multiples of {step}, not {values}.")
+        object.__setattr__(self, "crop_normalizers", tuple(self.crop_normalizers))
+        if not 0.5 <= self.spacing_mm <= 4.0:
+            raise ValueError(f"spacing_mm must be within 0.5-4 mm, not {self.spacing_mm}.")
+        if not self.crop_normalizers[0] < self.crop_normalizers[1]:
+            raise ValueError(f"crop_normalizers must ascend, not {self.crop_normalizers}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(z, y, x) voxels of the crops that are kept."""
+        return tuple(n + 2 * m for n, m in zip(self.crop_size, self.margin))
+
+
 def read_config(path: Path) -> SegmentationConfig:
-    """A configuration from JSON. Raises ValueError that names what is missing or unknown."""
+    """A configuration of the segmentation networks from JSON. Raises ValueError that names what is missing or unknown."""
+    return _read(path, SegmentationConfig, {"localise": Schedule, "refine": Schedule})
+
+
+def read_density_config(path: Path) -> DensityConfig:
+    """A configuration of the density network from JSON. Raises ValueError that names what is missing or unknown."""
+    return _read(path, DensityConfig, {"varied": Simulated, "cohort": Simulated, "pretraining": Schedule, "training": Schedule})
+
+
+def _read(path: Path, kind: type, parts: dict[str, type]) -> Any:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        schedules = {name: _built(Schedule, stored.pop(name)) for name in ("localise", "refine") if stored.get(name) is not None}
-        return _built(SegmentationConfig, stored | schedules)
+        built = {name: _built(part, stored.pop(name)) for name, part in parts.items() if stored.get(name) is not None}
+        return _built(kind, stored | built)
     except (json.JSONDecodeError, AttributeError, TypeError) as error:
         raise ValueError(f"{path.name} is not a training configuration: {error}.") from error
 

@@ -1,96 +1,76 @@
-"""Training of the density network on simulated crops, and its evaluation on simulated crops it never saw."""
+"""One training of a density network, and how its readings are judged."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage, stats
+from monai.data import ThreadBuffer
+from scipy import stats
 
-from ..network.density import CROP_SIZE, SPACING_MM
-from ..simulation.crops import draw_crop
-from .workers import simulating_pool
+from ..cohort.diagnostic import area_value
+from ..network.density import probability_below
+from .config import DensityConfig, Schedule
+from .crops import Crops
+from .density_batches import Augmentation, density_batches, middle
+from .loop import fit
 
-#: Simulated crops are larger than what the network reads, so that each can be read at many places.
-_MARGIN = 3
-_CHUNK = 100
-
-
-def simulated_crops(count: int, seed: int, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """``count`` crops of 38³ voxels at 2 mm as int16 HU, and their vBMD (mg/cm³ CaHA at 120 kVp).
-
-    Simulated in chunks that are kept in ``cache``, so that an interrupted run goes on where it was.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    paths = {start: cache / f"crops-{seed}-{start}.npz" for start in range(0, count, _CHUNK)}
-    missing = [(seed + start, min(_CHUNK, count - start), path) for start, path in paths.items() if not path.exists()]
-    with simulating_pool() as pool:
-        for done, _ in enumerate(pool.map(_simulate_chunk, *zip(*missing)), start=1) if missing else ():
-            logging.getLogger(__name__).info("simulated %d of %d chunks of crops", done, len(missing))
-    crops, values = [], []
-    for path in paths.values():
-        with np.load(path) as chunk:
-            crops.append(chunk["hu"])
-            values.append(chunk["vbmd"])
-    return np.concatenate(crops), np.concatenate(values)
+_AT_ONCE = 32
+_LOW, _OSTEOPOROSIS = 120.0, 80.0
 
 
-def _simulate_chunk(seed: int, count: int, path: Path) -> None:
-    rng = np.random.default_rng(seed)
-    drawn = [draw_crop(rng, (CROP_SIZE + 2 * _MARGIN,) * 3, SPACING_MM) for _ in range(count)]
-    temporary = path.with_suffix(".part.npz")
-    np.savez(
-        temporary,
-        hu=np.stack([crop.hu for crop in drawn]).astype(np.int16),
-        vbmd=np.array([crop.vbmd_mg_cm3 for crop in drawn], dtype=np.float32),
-    )
-    temporary.replace(path)
+def trained(
+    model: torch.nn.Module,
+    crops: Crops,
+    own_sites: frozenset[str],
+    config: DensityConfig,
+    schedule: Schedule,
+    folder: Path,
+    watch: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+) -> torch.nn.Module:
+    """``model`` trained on ``crops``; see ``loop.fit`` for ``folder`` and ``watch``, ``density_batches`` for ``own_sites``."""
+    batches = density_batches(crops, schedule.batch, config.seed, config.crop_size, config.spacing_mm, own_sites, Augmentation())
+    return fit(model, _ahead(batches), density_loss, folder, schedule.steps, schedule.learning_rate, watch)
 
 
-def density_batches(crops: np.ndarray, vbmd: np.ndarray, batch: int, seed: int) -> Iterator[dict]:
-    """Endless batches of ``hu`` (n, 1, 32, 32, 32), shifted, mirrored left to right, blurred and with noise, and ``vbmd`` (n,)."""
-    rng = np.random.default_rng(seed)
-    while True:
-        chosen = rng.integers(len(crops), size=batch)
-        hu = np.stack([_augmented(_window(crops[i], rng.integers(0, 2 * _MARGIN + 1, 3)), rng) for i in chosen])
-        yield {"hu": torch.from_numpy(hu)[:, None], "vbmd": torch.from_numpy(vbmd[chosen])}
-
-
-def _augmented(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur as resampling from a scan's thicker slices and coarser pixels brings, and noise before or after it."""
-    hu = (crop[:, :, ::-1] if rng.random() < 0.5 else crop).astype(np.float32)
-    along, across = rng.uniform(0.0, 1.0), rng.uniform(0.0, 0.7)
-    blurred = ndimage.gaussian_filter(hu, (along, across, across)) if rng.random() < 0.8 else hu
-    return blurred + rng.normal(0.0, rng.uniform(0.0, 20.0), hu.shape).astype(np.float32)
-
-
-def _window(crop: np.ndarray, start) -> np.ndarray:
-    z, y, x = start
-    return crop[z : z + CROP_SIZE, y : y + CROP_SIZE, x : x + CROP_SIZE]
+def _ahead(batches: Iterator[dict]) -> Iterator[dict]:
+    return iter(ThreadBuffer(batches, buffer_size=2))
 
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     """Gaussian negative log-likelihood of the reading plus its absolute error, in units of 10 mg/cm³."""
-    vbmd, sd = model(batch["hu"]).unbind(1)
+    vbmd, sd = model(batch["hu"], batch["beam"])[0].unbind(1)
     error = (vbmd - batch["vbmd"]) / 10.0
     return (torch.log(sd / 10.0) + 0.5 * (error / (sd / 10.0)) ** 2 + error.abs()).mean()
 
 
-def evaluated(model: torch.nn.Module, crops: np.ndarray, vbmd: np.ndarray) -> dict[str, float]:
-    """Agreement on simulated crops that took no part in training, beside the best constant predictor."""
+def readings(model: torch.nn.Module, crops: Crops, config: DensityConfig) -> np.ndarray:
+    """(n, 2): vBMD and SD in mg/cm³ of every crop, read as a scan is."""
+    hu, beam = middle(crops, config.crop_size)
     with torch.inference_mode():
-        hu = np.stack([_window(crop, (_MARGIN,) * 3) for crop in crops]).astype(np.float32)
-        read = torch.cat([model(part[:, None])[:, 0] for part in torch.from_numpy(hu).split(32)]).numpy()
-    error = read - vbmd
+        return torch.cat([model(*part)[0] for part in zip(hu.split(_AT_ONCE), beam.split(_AT_ONCE))]).numpy()
+
+
+def judged(read: np.ndarray, vbmd: np.ndarray) -> dict[str, float]:
+    """What selects a network (MAE, RMSE, Pearson), its two classifications, and how often 95 % intervals hold the reference."""
+    error = read[:, 0] - vbmd
+    below = {limit: np.array([probability_below(limit, *row) for row in read]) for limit in (_LOW, _OSTEOPOROSIS)}
     return {
-        "crops": len(vbmd),
-        "bias_mg_cm3": float(error.mean()),
-        "sd_mg_cm3": float(error.std(ddof=1)),
-        "mae_mg_cm3": float(np.abs(error).mean()),
-        "rmse_mg_cm3": float(np.sqrt((error**2).mean())),
-        "pearson": float(stats.pearsonr(read, vbmd).statistic),
-        "constant_predictor_rmse_mg_cm3": float(vbmd.std()),
+        "n": len(vbmd),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "pearson": float(stats.pearsonr(read[:, 0], vbmd).statistic),
+        "bias": float(error.mean()),
+        "sd": float(error.std(ddof=1)),
+        "auc_low_bone_mass": _area(vbmd <= _LOW, below[_LOW]),
+        "accuracy_low_bone_mass": float(((below[_LOW] > 0.5) == (vbmd <= _LOW)).mean()),
+        "auc_osteoporosis": _area(vbmd < _OSTEOPOROSIS, below[_OSTEOPOROSIS]),
+        "covered_95": float((np.abs(error) <= 1.959964 * read[:, 1]).mean()),
     }
+
+
+def _area(truth: np.ndarray, probability: np.ndarray) -> float | None:
+    """Area under the ROC curve; None where all are of one class."""
+    return None if truth.all() or not truth.any() else float(area_value(truth, -probability))

@@ -22,11 +22,13 @@ def fit(
     folder: Path,
     steps: int,
     learning_rate: float = 2e-3,
+    watch: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
 ) -> torch.nn.Module:
     """Train ``model`` for ``steps`` batches, on the GPU where there is one, and return it in evaluation mode on the CPU.
 
     A checkpoint is written to ``folder`` every 100 steps, and training resumes from it; the loss goes to
-    ``folder/log.jsonl``. ``loss(model, batch)`` returns a scalar.
+    ``folder/log.jsonl``. ``loss(model, batch)`` returns a scalar. ``watch(step, model)`` sees the model in evaluation mode
+    at every checkpoint, before it is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     device = working_device("auto")
@@ -51,6 +53,8 @@ def fit(
         if step % _CHECKPOINT_STEPS == 0 or step == steps:
             count = step % _CHECKPOINT_STEPS or _CHECKPOINT_STEPS
             _record(folder / "log.jsonl", step, steps, total / count, time.monotonic() - since)
+            watch(step, model.eval())
+            model.train()
             _save(checkpoint, step, model, optimiser, schedule)
             total, since = 0.0, time.monotonic()
     return model.eval().to("cpu", memory_format=torch.contiguous_format)

@@ -1,0 +1,185 @@
+"""The paper's study of the density network without its leaks: folds choose, the locked test is opened once.
+
+1. Every kind of network (``HEADS``) is pretrained on varied simulated patients.
+2. Each is trained on four fifths of the training patients and judged on the last fifth, five times, at every checkpoint.
+3. The kind and the number of steps with the lowest RMSE over the five folds are chosen, and that network is trained on all of them.
+   What the folds read wrong on average is corrected, and their scatter sets the width of the intervals.
+4. The network reads the locked test, once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..network.architecture import DensityReader, PoolingReader
+from ..network.density import DENSITY, Reading
+from ..resources import sha256
+from .config import DensityConfig, Schedule
+from .crops import Crops
+from .curves import draw_curve
+from .density import judged, readings, trained
+from .export import export
+from .options import check_same_training
+
+HEADS: dict[str, Callable[[tuple[float, float]], torch.nn.Module]] = {"tissues": DensityReader, "pooling": PoolingReader}
+FOLDS = 5
+#: Kept beside the shipped network for comparison; never shipped.
+COMPARED = "density-pooling"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Crops, and for each row the fold (0-4) of its patient, -1 in the locked test."""
+
+    crops: Crops
+    fold: np.ndarray
+
+    def __post_init__(self) -> None:
+        for patient in np.unique(self.crops.patient):
+            if len(np.unique(self.fold[self.crops.patient == patient])) > 1:
+                raise ValueError(f"Patient {patient} is in more than one part of the cohort. Split by patient.")
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """Sites of the training part, whose scanners the network may learn."""
+        return frozenset(self.crops.site[self.fold >= 0].tolist())
+
+
+class TestAlreadyOpened(ValueError):
+    """The locked test has judged another network already."""
+
+
+def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) -> Path:
+    """Carry out the study; writes ``density.ts`` with its card, ``density-pooling.ts``, curves and tables to ``output``, and goes on
+    after an interruption. Raises TestAlreadyOpened, and ValueError for an ``output`` that holds another study."""
+    check_same_training(output, asdict(config) | {"patients": len(np.unique(cohort.crops.patient))})
+    found = {head: cross_validated(head, config, varied, cohort, output / head) for head in HEADS}
+    best = {head: min(steps, key=lambda step: steps[step]["rmse"]) for head, steps in found.items()}
+    shipped = min(HEADS, key=lambda head: found[head][best[head]]["rmse"])
+    written = {}
+    for head in HEADS:
+        name = DENSITY if head == shipped else COMPARED
+        model = _final(head, config, varied, cohort, output / head, best[head])
+        validated = _validation(head, config, cohort, output / head, best[head])
+        _correct(model, validated, cohort.crops.vbmd[cohort.fold >= 0])
+        corrected = _corrected(model, validated)
+        _write_table(output / f"{name}-validation.csv", cohort.crops.where(cohort.fold >= 0), corrected)
+        results = {
+            "chosen by the folds": {"head": head, "steps": best[head], "of": {str(step): values for step, values in found[head].items()}},
+            "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
+            "validation folds, after correction": judged(corrected, cohort.crops.vbmd[cohort.fold >= 0]),
+        }
+        facts = asdict(config) | {"head": head}
+        crop = {"shape": list(config.crop_size), "spacing_mm": config.spacing_mm, "hu_window": list(config.crop_normalizers)}
+        example = torch.zeros(1, 1, *config.crop_size), torch.tensor([[0.74, 1.0, 0.0]])
+        written[name] = export(model, example, output, name, facts, results, crop=crop)
+        draw_curve(output / head / "pretraining" / "log.jsonl", output / f"{name}.png", f"{head}, pretraining")
+    _open_test(config, cohort, output, written[DENSITY])
+    return written[DENSITY]
+
+
+def cross_validated(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path) -> dict[int, dict[str, float]]:
+    """For every checkpoint the metrics over the five validation folds together (mean over folds)."""
+    pretraining(head, config, varied, folder)
+    for fold in range(FOLDS):
+        _fold(head, config, varied, cohort, folder, fold)
+    logs = [_log(folder / f"fold-{fold}") for fold in range(FOLDS)]
+    return {step: {key: _mean(log[step][key] for log in logs) for key in logs[0][step]} for step in logs[0]}
+
+
+def pretraining(head: str, config: DensityConfig, varied: Crops, folder: Path) -> torch.nn.Module:
+    """A network of this kind trained on the varied patients."""
+    torch.manual_seed(config.seed)
+    return trained(HEADS[head](config.crop_normalizers), varied, frozenset(), config, config.pretraining, folder / "pretraining")
+
+
+def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, fold: int) -> None:
+    """Trained without a fold and judged on it at every checkpoint, into ``validation.jsonl`` and ``readings-STEP.npy``."""
+    place = folder / f"fold-{fold}"
+    unseen = cohort.crops.where(cohort.fold == fold)
+    crops = Crops.joined([varied, cohort.crops.where((cohort.fold >= 0) & (cohort.fold != fold))])
+
+    def watch(step: int, model: torch.nn.Module) -> None:
+        read = readings(model, unseen, config)
+        np.save(place / f"readings-{step}.npy", read)
+        with (place / "validation.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step} | judged(read, unseen.vbmd)) + "\n")
+
+    trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, watch)
+
+
+def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, steps: int) -> torch.nn.Module:
+    """Trained on all training patients for the chosen number of steps."""
+    crops = Crops.joined([varied, cohort.crops.where(cohort.fold >= 0)])
+    schedule = Schedule(steps, config.training.batch, config.training.learning_rate)
+    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, schedule, folder / f"final-{steps}")
+
+
+def _validation(head: str, config: DensityConfig, cohort: Cohort, folder: Path, step: int) -> np.ndarray:
+    """(n, 2): every training row as the network that did not see its patient read it."""
+    read = np.zeros((len(cohort.crops), 2), dtype=np.float32)
+    for fold in range(FOLDS):
+        read[cohort.fold == fold] = np.load(folder / f"fold-{fold}" / f"readings-{step}.npy")
+    return read[cohort.fold >= 0]
+
+
+def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None:
+    """Least squares of the reference on the reading, and the scale at which 95 % intervals hold 95 % of the validation rows."""
+    factor, offset = np.polyfit(read[:, 0], vbmd, 1)
+    error = np.abs(offset + factor * read[:, 0] - vbmd) / read[:, 1]
+    scale = float(np.quantile(error, 0.95)) / 1.959964
+    model.correction.line = torch.tensor([offset, factor, scale], dtype=torch.float32)
+
+
+def _corrected(model: torch.nn.Module, read: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return model.correction(torch.from_numpy(read)).numpy()
+
+
+def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path) -> None:
+    """Judge the network on the locked test and log it; only the network that was judged may see it again."""
+    locked = cohort.crops.where(cohort.fold < 0)
+    record = output / "test-opened.json"
+    if record.exists():
+        opened = json.loads(record.read_text(encoding="utf-8"))
+        if opened["sha256"] != sha256(network):
+            raise TestAlreadyOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
+        return
+    if not len(locked):
+        return
+    read = readings(torch.jit.load(str(network)).eval(), locked, config)
+    _write_table(output / "density-test.csv", locked, read)
+    opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **judged(read, locked.vbmd)}
+    record.write_text(json.dumps(opened, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_table(path: Path, crops: Crops, read: np.ndarray) -> None:
+    """Reference and reading of every row, as ``vertebral-bmd evaluate`` reads them."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        columns = ["patient", "level", "site", "sex", "age", "reference_mg_cm3", "network_mg_cm3", "sd_mg_cm3", "low_mg_cm3", "high_mg_cm3"]
+        writer.writerow([*columns, "osteoporosis_probability", "low_bone_mass_probability"])
+        for row in range(len(crops)):
+            one = Reading(float(read[row, 0]), float(read[row, 1]))
+            values = one.vbmd_mg_cm3, one.sd_mg_cm3, *one.interval95_mg_cm3, one.osteoporosis_probability, one.low_bone_mass_probability
+            who = [str(getattr(crops, name)[row]) for name in ("patient", "level", "site", "sex")]
+            writer.writerow([*who, round(float(crops.age[row]), 1), round(float(crops.vbmd[row]), 3), *(round(v, 4) for v in values)])
+
+
+def _log(folder: Path) -> dict[int, dict[str, float]]:
+    """Metrics by step; of a step that was repeated after an interruption the last."""
+    lines = map(json.loads, (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines())
+    return {line.pop("step"): line for line in lines}
+
+
+def _mean(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
