@@ -78,7 +78,7 @@ def _check_scans(rows: Sequence[Row], problems: Problems) -> None:
             problems.add(_lines(alike), what, "Correct the patient or the path: one person in two splits is leakage.")
         elif len({(row.age, row.site) for row in alike if not math.isnan(row.age)}) > 1:
             problems.add(_lines(alike), "one scan with more than one age or site", "Correct it.")
-        for same in _groups(alike, lambda row: row.level or row.roi):
+        for same in _groups(alike, lambda row: (row.patient, row.level or row.roi)):
             if len(same) > 1:
                 problems.add(_lines(same), "the same vertebra of the same scan" + " in copies" * copied, "Keep one row.")
 
