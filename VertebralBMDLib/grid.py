@@ -50,7 +50,12 @@ def field_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:
 
 def cube_grid(centre_lps_mm: Sequence[float], size: int, spacing_mm: float) -> sitk.Image:
     """An empty cubic grid of ``size``³ voxels along the patient's axes, centred on a point."""
-    return _grid(np.asarray(centre_lps_mm, dtype=float), np.full(3, size), spacing_mm)
+    return box_grid(centre_lps_mm, (size,) * 3, spacing_mm)
+
+
+def box_grid(centre_lps_mm: Sequence[float], size: Sequence[int], spacing_mm: float) -> sitk.Image:
+    """An empty grid of ``size`` (x, y, z) isotropic voxels along the patient's axes, centred on a point."""
+    return _grid(np.asarray(centre_lps_mm, dtype=float), np.asarray(size), spacing_mm)
 
 
 def _grid(centre: np.ndarray, size: np.ndarray, spacing_mm: float) -> sitk.Image:

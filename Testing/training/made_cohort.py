@@ -1,28 +1,36 @@
-"""A simulated cohort on disk: two coarse patients as DICOM with the label maps of their truth, and small scans for manifests."""
+"""A small simulated cohort on disk, as DICOM with the label maps of its truth, and small scans for manifests."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from VertebralBMDLib.simulation.cohort import Case
+from VertebralBMDLib.simulation.dicom import write_dicom_series
 from VertebralBMDLib.simulation.files import write_cohort
 from VertebralBMDLib.simulation.patient import PatientSpec
 
-FIELDS = dict(spacing_mm=(2.0, 2.0, 3.0), levels=("T11", "L3"))
-CASES = (
-    Case("P0001", "north", "train", 0, PatientSpec(5, "F", 61.0, 105.0, **FIELDS)),
-    Case("P0002", "south", "test", None, PatientSpec(6, "M", 54.0, 150.0, **FIELDS)),
-)
+SIMULATED = Case("P0001", "north", "train", 0, PatientSpec(5, "F", 61.0, 105.0, spacing_mm=(2.0, 2.0, 3.0), levels=("T11", "L3")))
+#: How much higher the scanner of the second patient reads.
+BRIGHTER_HU = 20
 
 
 def write_two_patients(folder: Path) -> Path:
-    """Their DICOM series, truth and manifest; returns the path of cohort.csv."""
-    return write_cohort(CASES, folder, dicom=True)
+    """DICOM series, truth and manifest of a simulated patient, and of the same as another scanner shows them under another name (a
+    simulation takes long); returns the path of cohort.csv."""
+    path = write_cohort([SIMULATED], folder, dicom=True)
+    shutil.copytree(folder / "P0001", folder / "P0002", ignore=shutil.ignore_patterns("dicom", "scan.nii.gz"))
+    image = sitk.ReadImage(str(folder / "P0001" / "scan.nii.gz"))
+    write_dicom_series(sitk.Cast(image + BRIGHTER_HU, sitk.sitkInt16), folder / "P0002" / "dicom", {"KVP": 100})
+    first = path.read_text(encoding="utf-8").splitlines()
+    second = [line.replace("P0001", "P0002").replace("north,train,0", "south,test,") for line in first[1:]]
+    path.write_text("\n".join([*first, *second]) + "\n", encoding="utf-8")
+    return path
 
 
 def truth(folder: Path, patient: str, level: str) -> dict:

@@ -15,7 +15,6 @@ import numpy as np
 from .. import __version__
 from ..cohort.batch import file_states
 from ..cohort.cases import is_image
-from ..network.density import CROP_SIZE, SPACING_MM
 from ..network.models import checked_file, identity, import_torch
 from ..network.segmentation import LOCALISE, REFINE
 from ..quality import Refused
@@ -35,24 +34,24 @@ _NETWORKS = (LOCALISE, REFINE)
 _LOG = logging.getLogger(__name__)
 
 
-def cohort_crops(manifest: Manifest, cache: Path, margin: int, workers: int = 1) -> Crops:
+def cohort_crops(manifest: Manifest, cache: Path, shape: Sequence[int], spacing_mm: float, workers: int = 1) -> Crops:
     """The crops of all rows that can be read, in the order of the manifest.
 
-    Each is what ``network.density`` reads, larger by ``margin`` voxels on every side, around the centroid of the ROI: the given one,
-    or the one that ``measure`` finds in the given bodies or in those of the bundled engine. ``body`` is the share of the body, of
-    the ROI where only that is given. A scan's crops are kept in ``cache``, so that an interrupted run goes on where it was. Rows that
+    Each is read as ``network.density`` reads a scan: (z, y, x) = ``shape`` voxels of ``spacing_mm`` (the network's, and a margin
+    on every side) around the centroid of the ROI, which is the given one, or the one that ``measure`` finds in the given bodies
+    or in those of the bundled engine. ``body`` is the share of the body, of the ROI where only that is given. A scan's crops are kept in ``cache``, so that an interrupted run goes on where it was. Rows that
     cannot be read are left out: logged by their line, and listed in ``cache``/rows.csv.
 
     Raises ManifestError for one content under two patients and for a reference that cannot be mg/cm³ beside the HU of its
     ROIs; ValueError where nothing could be read; Refused (MODEL_DAMAGED, TORCH_MISSING) for an incomplete installation.
     """
-    if margin < 0 or workers < 1:
-        raise ValueError(f"margin must be at least 0 and workers at least 1, not {margin} and {workers}")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
     import_torch()
     for network in _NETWORKS:
         checked_file(network)
     cache.mkdir(parents=True, exist_ok=True)
-    read = dict(_all_read(manifest, cache, margin, workers))
+    read = dict(_all_read(manifest, cache, tuple(shape), spacing_mm, workers))
     rows = [row for row in manifest.rows if not read[row].refusal]
     doubts = doubtful_rows(rows, np.array([read[row].roi_hu for row in rows]))
     _report(cache / REPORT, manifest, read, doubts)
@@ -63,44 +62,46 @@ def cohort_crops(manifest: Manifest, cache: Path, margin: int, workers: int = 1)
     return crops
 
 
-def _all_read(manifest: Manifest, cache: Path, margin: int, workers: int) -> Iterator[tuple[Row, VertebraCrop]]:
+def _all_read(
+    manifest: Manifest, cache: Path, shape: tuple[int, ...], spacing_mm: float, workers: int
+) -> Iterator[tuple[Row, VertebraCrop]]:
     scans: dict[tuple, list[Row]] = {}
     for row in manifest.rows:
         scans.setdefault((row.scan, row.series, row.bodies), []).append(row)
-    wanted = [Wanted(*key, tuple((row.level, row.roi) for row in rows)) for key, rows in scans.items()]
-    paths = [cache / f"{_fingerprint(each, margin)}.npz" for each in wanted]
-    failed = _make_missing([(each, path) for each, path in zip(wanted, paths) if not path.exists()], margin, workers)
-    for rows, path in zip(scans.values(), paths):
-        yield from zip(rows, _stored(path) if path.exists() else [left_out(failed[path], margin)] * len(rows))
+    wanted = [Wanted(*key, tuple((row.level, row.roi) for row in rows), shape, spacing_mm) for key, rows in scans.items()]
+    paths = [cache / f"{_fingerprint(each)}.npz" for each in wanted]
+    failed = _make_missing([(each, path) for each, path in zip(wanted, paths) if not path.exists()], workers)
+    for rows, each, path in zip(scans.values(), wanted, paths):
+        yield from zip(rows, _stored(path) if path.exists() else [left_out(failed[path], each)] * len(rows))
 
 
-def _make_missing(missing: Sequence[tuple[Wanted, Path]], margin: int, workers: int) -> dict[Path, str]:
+def _make_missing(missing: Sequence[tuple[Wanted, Path]], workers: int) -> dict[Path, str]:
     """Read the scans that the cache lacks; returns why, for those that failed without a refusal."""
     failed = {}
-    for done, (path, why) in enumerate(_made(missing, margin, workers), start=1):
+    for done, (path, why) in enumerate(_made(missing, workers), start=1):
         if why:
             failed[path] = why
         _LOG.info("read %d of %d scans", done, len(missing))
     return failed
 
 
-def _made(missing: Sequence[tuple[Wanted, Path]], margin: int, workers: int) -> Iterator[tuple[Path, str]]:
+def _made(missing: Sequence[tuple[Wanted, Path]], workers: int) -> Iterator[tuple[Path, str]]:
     if workers == 1 or len(missing) < 2:
         for each, path in missing:
-            yield path, _make(each, margin, path)
+            yield path, _make(each, path)
         return
     with reading_pool(min(workers, len(missing))) as pool:
-        waiting = {pool.submit(_make, each, margin, path): path for each, path in missing}
+        waiting = {pool.submit(_make, each, path): path for each, path in missing}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
 
-def _make(wanted: Wanted, margin: int, path: Path) -> str:
+def _make(wanted: Wanted, path: Path) -> str:
     """Write the crops of one scan; returns why that failed, "" for crops and for refusals with a name, which are kept."""
     try:
-        found = read_scan(wanted, margin)
+        found = read_scan(wanted)
     except Refused as refusal:
-        found = [left_out(reason(refusal), margin)] * len(wanted.vertebrae)
+        found = [left_out(reason(refusal), wanted)] * len(wanted.vertebrae)
     except Exception as error:  # One scan in a thousand must not end the run, whatever is wrong with it.
         # What other libraries say may name files, and those patients.
         return f"failed: {type(error).__name__}. Open the scan in 3D Slicer to see why."
@@ -123,9 +124,9 @@ def _stored(path: Path) -> list[VertebraCrop]:
     return [VertebraCrop(**{name: column[index] for name, column in columns.items()}) for index in range(count)]
 
 
-def _fingerprint(wanted: Wanted, margin: int) -> str:
+def _fingerprint(wanted: Wanted) -> str:
     """A hash of all that the crops of a scan depend on: program, networks, size, and the state of every file read."""
-    program = [__version__, CROP_SIZE, SPACING_MM, margin, *(identity(name).sha256 for name in _NETWORKS)]
+    program = [__version__, *wanted.shape, wanted.spacing_mm, *(identity(name).sha256 for name in _NETWORKS)]
     # A slice stands for the series in its folder, as in ``load``.
     scan = wanted.scan.parent if wanted.scan.is_file() and not is_image(wanted.scan) else wanted.scan
     files = [file_states(path) for path in (scan, wanted.bodies) if path is not None]

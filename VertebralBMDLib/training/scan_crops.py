@@ -12,9 +12,8 @@ import SimpleITK as sitk
 from ..anatomy import LEVELS, label_of
 from ..calibration.contrast import contrast_of
 from ..calibration.tissues import find_tissues
-from ..grid import cube_grid, resampled
+from ..grid import box_grid, resampled
 from ..loading import load
-from ..network.density import CROP_SIZE, SPACING_MM
 from ..network.models import working_device
 from ..quality import MESSAGES, Code, Refused
 from ..regions import regions_of
@@ -32,12 +31,17 @@ _DOUBTS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """One scan, and the vertebrae of it that are to be read: level ("" unknown) and ROI."""
+    """One scan, and the vertebrae of it that are to be read: level ("" unknown) and ROI.
+
+    ``shape``: (z, y, x) voxels of the crops, of ``spacing_mm``.
+    """
 
     scan: Path
     series: str | None
     bodies: Path | None
     vertebrae: tuple[tuple[str, Path | None], ...]
+    shape: tuple[int, int, int]
+    spacing_mm: float
 
 
 @dataclass(frozen=True)
@@ -53,32 +57,32 @@ class VertebraCrop:
     refusal: str = ""
 
 
-def read_scan(wanted: Wanted, margin: int) -> list[VertebraCrop]:
+def read_scan(wanted: Wanted) -> list[VertebraCrop]:
     """The vertebrae of one scan. Raises Refused for what is wrong with all of it."""
     scan = load(wanted.scan, wanted.series)
     levels = [level for level, roi in wanted.vertebrae if roi is None]
-    of_levels = _by_level(scan, wanted.bodies, levels, margin) if levels else {}
-    return [of_levels[level] if roi is None else _by_roi(scan, roi, level, margin) for level, roi in wanted.vertebrae]
+    of_levels = _by_level(scan, wanted, levels) if levels else {}
+    return [of_levels[level] if roi is None else _by_roi(scan, wanted, roi, level) for level, roi in wanted.vertebrae]
 
 
-def _by_level(scan: Scan, bodies: Path | None, levels: Sequence[str], margin: int) -> dict[str, VertebraCrop]:
+def _by_level(scan: Scan, wanted: Wanted, levels: Sequence[str]) -> dict[str, VertebraCrop]:
     """Vertebrae that the engine, or the user's label map, finds. Raises Refused for doubtful levels and contrast medium."""
-    vertebrae = engine_for("bundled", bodies, working_device("auto")).segment(scan, lambda fraction: None)
+    vertebrae = engine_for("bundled", wanted.bodies, working_device("auto")).segment(scan, lambda fraction: None)
     for code in _DOUBTS:
         if code in vertebrae.flags:
             raise Refused(code)
     if contrast_of(find_tissues(scan.image, vertebrae.label_map), scan.acquisition).contrast == "yes":
         raise Refused(Code.CONTRAST)
     regions, missing = regions_of(scan, vertebrae, Settings(), levels)
-    found = {level: left_out(reason(Refused(code)), margin) for level, code in missing.items()}
+    found = {level: left_out(reason(Refused(code)), wanted) for level, code in missing.items()}
     for region in regions:
         roi_hu = float(region.hu[region.roi.roi].mean())
         body = vertebrae.label_map == region.vertebra.label
-        found[region.vertebra.level] = _crop(scan, region.centre_lps_mm, body, roi_hu, margin)
+        found[region.vertebra.level] = _crop(scan, wanted, region.centre_lps_mm, body, roi_hu)
     return found
 
 
-def _by_roi(scan: Scan, path: Path, level: str, margin: int) -> VertebraCrop:
+def _by_roi(scan: Scan, wanted: Wanted, path: Path, level: str) -> VertebraCrop:
     """The vertebra of a given ROI."""
     try:
         if scan.acquisition.contrast == "yes":
@@ -86,10 +90,10 @@ def _by_roi(scan: Scan, path: Path, level: str, margin: int) -> VertebraCrop:
         labels = read_label_map(path, scan.image)
         roi = labels == _roi_label(labels, level)
     except Refused as refusal:
-        return left_out(reason(refusal), margin)
+        return left_out(reason(refusal), wanted)
     inside = sitk.GetArrayViewFromImage(roi) > 0
     centre = scan.image.TransformContinuousIndexToPhysicalPoint(np.argwhere(inside).mean(axis=0)[::-1].tolist())
-    return _crop(scan, centre, roi, float(scan.hu[inside].mean()), margin)
+    return _crop(scan, wanted, centre, roi, float(scan.hu[inside].mean()))
 
 
 def _roi_label(labels: sitk.Image, level: str) -> int:
@@ -104,19 +108,18 @@ def _roi_label(labels: sitk.Image, level: str) -> int:
     return found[0]
 
 
-def _crop(scan: Scan, centre_lps_mm: Sequence[float], mask: sitk.Image, roi_hu: float, margin: int) -> VertebraCrop:
+def _crop(scan: Scan, wanted: Wanted, centre_lps_mm: Sequence[float], mask: sitk.Image, roi_hu: float) -> VertebraCrop:
     """HU (int16) and share of ``mask`` (uint8, 255 is all) around a point."""
-    grid = cube_grid(centre_lps_mm, CROP_SIZE + 2 * margin, SPACING_MM)
+    grid = box_grid(centre_lps_mm, wanted.shape[::-1], wanted.spacing_mm)
     hu = sitk.GetArrayFromImage(resampled(scan.image, grid)).round().astype(np.int16)
     share = sitk.GetArrayFromImage(resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, outside=0.0))
     kvp = scan.acquisition.kvp
     return VertebraCrop(hu, (255 * share).round().astype(np.uint8), roi_hu, np.nan if kvp is None else kvp)
 
 
-def left_out(why: str, margin: int) -> VertebraCrop:
+def left_out(why: str, wanted: Wanted) -> VertebraCrop:
     """A vertebra without a crop, and why."""
-    empty = np.zeros((CROP_SIZE + 2 * margin,) * 3)
-    return VertebraCrop(empty.astype(np.int16), empty.astype(np.uint8), np.nan, np.nan, why)
+    return VertebraCrop(np.zeros(wanted.shape, np.int16), np.zeros(wanted.shape, np.uint8), np.nan, np.nan, why)
 
 
 def reason(refusal: Refused) -> str:
