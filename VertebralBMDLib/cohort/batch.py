@@ -164,13 +164,13 @@ def _fingerprints(cases: Iterable[Case]) -> dict[str, str]:
     for case in cases:
         # A slice stands for the series in its folder, as in ``load``.
         series = {"scan": case.scan.parent} if case.scan.is_file() and not is_image(case.scan) else {}
-        files = {option: _state(path) for option, path in (case.files | series).items()}
+        files = {option: file_states(path) for option, path in (case.files | series).items()}
         parts = [program, settings_to_json(case.settings), case.series, case.scene, str(case.scan), files]
         prints[case.id] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return prints
 
 
-def _state(path: Path) -> list[tuple]:
+def file_states(path: Path) -> list[tuple]:
     """Path, size and time of a file, or of every file below a folder."""
     if path.is_dir():
         files = sorted(os.path.join(folder, name) for folder, _folders, names in os.walk(path) for name in names)

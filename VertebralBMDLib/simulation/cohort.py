@@ -70,7 +70,7 @@ def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper
     means = np.array([_METASTATIC_SHARE * expected_vbmd(sex, age) for sex, age in zip(sexes, ages)])
     densities = np.maximum(rng.normal(means, VBMD_SD), _LOWEST_VBMD)
     acr = load_thresholds("acr")
-    splits, folds = _split(rng, [(sex, acr.band(vbmd).label) for sex, vbmd in zip(sexes, densities)])
+    splits, folds = stratified_split(rng, [(sex, acr.band(vbmd).label) for sex, vbmd in zip(sexes, densities)])
     drawn = []
     for i in range(cases):
         person = dict(seed=int(rng.integers(2**31)), sex=str(sexes[i]), age=round(float(ages[i]), 1), vbmd=float(densities[i]))
@@ -85,9 +85,11 @@ def at_low_resolution(spec: PatientSpec, spacing_mm: float = 3.0) -> PatientSpec
     return replace(spec, spacing_mm=(spacing_mm,) * 3, size=None, scanner=replace(spec.scanner, thickness_mm=None, circular_fov=False))
 
 
-def _split(rng: np.random.Generator, strata: Sequence[tuple]) -> tuple[list[Split], list[int | None]]:
+def stratified_split(
+    rng: np.random.Generator, strata: Sequence[tuple], test_share: float = PAPER_TEST / PAPER_CASES
+) -> tuple[list[Split], list[int | None]]:
     """Every fifth of each stratum for the test (150 of 749), the others dealt out to the folds."""
-    held_back = round(len(strata) * PAPER_TEST / PAPER_CASES)
+    held_back = round(len(strata) * test_share)
     shuffled = rng.permutation(len(strata))
     in_strata = sorted(shuffled, key=lambda i: strata[i])
     test = set(np.array(in_strata)[np.floor((np.arange(held_back) + 0.5) * len(strata) / max(held_back, 1)).astype(int)].tolist())
