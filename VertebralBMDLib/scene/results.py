@@ -8,8 +8,10 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
+from ..edits import edited_levels
 from ..report import words
 from ..summary import density_unit
+from .roi_record import remember_rois
 from .segments import fill_segmentation
 
 #: Role of the node reference from a result node to the volume it was measured on.
@@ -35,9 +37,15 @@ def show_measurement(volume_node, document: dict, bodies_image: sitk.Image | Non
     segmentation_node = result_node(volume_node, "vtkMRMLSegmentationNode", "vertebrae")
     fill_segmentation(segmentation_node, volume_node, layers)
     table_node = result_node(volume_node, "vtkMRMLTableNode", "bone density")
+    show_document(table_node, document)
+    remember_rois(volume_node, segmentation_node, table_node, document)
+    return segmentation_node, table_node
+
+
+def show_document(table_node, document: dict) -> None:
+    """Fill a measurement's table anew and keep the document with it."""
     _fill_table(table_node, document)
     table_node.SetAttribute(_DOCUMENT_ATTRIBUTE, json.dumps(document))
-    return segmentation_node, table_node
 
 
 def measurement_of(volume_node) -> tuple:
@@ -71,9 +79,10 @@ def result_node(volume_node, class_name: str, suffix: str):
 
 def _fill_table(table_node, document: dict) -> None:
     """One row per asked or measured vertebra; titles carry the units, and the reference material where there is one."""
-    unit = density_unit(document)
+    unit, edited = density_unit(document), edited_levels(document)
     columns = {
         "Vertebra": lambda v: v["level"],
+        "ROI": lambda v: "edited" if v["level"] in edited else "automatic" if "roi_mean_hu" in v else "–",
         f"vBMD ({unit})": lambda v: words.number(v.get("vbmd_roi_mg_cm3")),
         f"vBMD network ({unit})": lambda v: words.number(v.get("vbmd_network_mg_cm3")),
         "ROI mean (HU)": lambda v: words.number(v.get("roi_mean_hu")),

@@ -64,7 +64,8 @@ def oriented_image(labels: np.ndarray, volume_node):
     low, high = ([int(span[end]) if len(span) else 0 for span in spans] for end in (0, -1))
     box = labels[tuple(slice(a, b + 1) for a, b in zip(low, high))]
     image = slicer.vtkOrientedImageData()
-    image.SetExtent(low[2], high[2], low[1], high[1], low[0], high[0])
+    first = volume_node.GetImageData().GetExtent()[::2][::-1]
+    image.SetExtent([bound + first[axis] for axis in (2, 1, 0) for bound in (low[axis], high[axis])])
     image.GetPointData().SetScalars(numpy_to_vtk(box.astype(np.uint8).ravel(), deep=True))
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)

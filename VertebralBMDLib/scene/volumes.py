@@ -27,7 +27,7 @@ def scan_from_volume(volume_node) -> Scan:
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:
         raise Refused(Code.NOT_3D, "the volume has no voxels")
-    axes_lps = LPS_RAS @ _ijk_to_world(volume_node)
+    axes_lps = LPS_RAS @ ijk_to_world(volume_node)
     spacing = np.linalg.norm(axes_lps[:3, :3], axis=0)
     direction = axes_lps[:3, :3] / spacing
     if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
@@ -74,7 +74,7 @@ def add_volume(scene, scan: Scan, name: str):
     return volume_node
 
 
-def _ijk_to_world(volume_node) -> np.ndarray:
+def ijk_to_world(volume_node) -> np.ndarray:
     """4 x 4 matrix from the first voxel's index (0, 0, 0) to world RAS mm; refuses a non-linear parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
