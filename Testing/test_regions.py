@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from VertebralBMDLib.densitometry import measure, remeasured
 from VertebralBMDLib.quality import Code
-from VertebralBMDLib.regions import regions_of, with_roi
+from VertebralBMDLib.regions import regions_of
 from VertebralBMDLib.scan import Scan
 from VertebralBMDLib.segmentation.own import LabelMapEngine
 from VertebralBMDLib.settings import Settings
@@ -106,24 +105,21 @@ def test_an_edited_roi_is_measured_as_it_was_painted(scan, vertebrae, found, tmp
     assert np.all(edited.hu[edited.roi.roi] == 900)
 
 
-def test_a_live_edit_gives_what_measuring_anew_gives(scan, vertebrae, found, tmp_path):
-    region, density = found[0][0], lambda hu: 0.8 * hu - 3
-    before = measure(region.hu, region.body, region.roi.eroded, region.roi.roi, scan.voxel_cm3, density, None, scan.spacing_mm[::-1])
+def test_only_the_levels_that_were_edited_take_their_roi_from_the_file(scan, vertebrae, found, tmp_path):
+    """The file covers a part of the scan, as 3D Slicer writes it."""
     inside = np.zeros(scan.hu.shape, dtype=bool)
-    z, y, x = (part.start for part in region.place)
-    inside[z + 3 : z + 7, y - 3 : y + 15, x + 5 : x + 30] = True
-    labels = sitk.GetArrayFromImage(painted(scan, inside, tmp_path / "roi.nii.gz"))
-    live = with_roi(region, scan, labels)
-    anew = regions_of(scan, vertebrae, Settings(roi=tmp_path / "roi.nii.gz"), ("L1",))[0][0]
-    assert live.edited and live.roi.roi.sum() == inside.sum()
-    np.testing.assert_allclose(live.centre_lps_mm, anew.centre_lps_mm)
-    values = [
-        remeasured(before, live.hu, live.roi.roi, scan.voxel_cm3, density, scan.spacing_mm[::-1]),
-        measure(anew.hu, anew.body, anew.roi.eroded, anew.roi.roi, scan.voxel_cm3, density, None, scan.spacing_mm[::-1]),
-    ]
-    for name in ("roi_mean_hu", "roi_sd_hu", "roi_texture_sd_hu", "vbmd_roi_mg_cm3", "integral_mg_cm3", "bmc_mg", "roi_volume_cm3"):
-        assert getattr(values[0], name) == pytest.approx(getattr(values[1], name), rel=1e-5), name
+    z, y, x = (part.start for part in found[0][0].place)
+    inside[z + 3 : z + 7, y + 3 : y + 21, x + 5 : x + 30] = True
+    whole = painted(scan, inside, tmp_path / "whole.nii.gz")
+    part = sitk.RegionOfInterest(whole, [30, 25, 8], [x + 3, y, z])
+    sitk.WriteImage(part, str(tmp_path / "part.nrrd"))
+    regions, missing = regions_of(scan, vertebrae, Settings(roi=tmp_path / "part.nrrd", roi_levels=("L1",)), LEVELS)
+    assert missing == {} and [region.edited for region in regions] == [True, False]
+    assert np.array_equal(regions[0].roi.roi, inside[regions[0].place])
+    assert np.array_equal(regions[1].roi.roi, found[0][1].roi.roi) and regions[1].roi.excluded is not None
+    assert regions_of(scan, vertebrae, Settings(roi=tmp_path / "part.nrrd"), LEVELS)[1] == {"L2": Code.ROI_EMPTY}
 
 
-def test_an_erased_roi_is_empty(scan, found):
-    assert not with_roi(found[0][0], scan, np.zeros(scan.hu.shape, dtype=np.uint8)).roi.roi.any()
+def test_levels_of_an_edited_roi_need_one():
+    with pytest.raises(ValueError, match="roi_levels"):
+        Settings(roi_levels=("L1",))

@@ -106,16 +106,11 @@ def measure(
     )
 
 
-def remeasured(
-    before: Density,
-    hu: np.ndarray,
-    roi: np.ndarray,
-    voxel_cm3: float,
-    density: DensityOf | None = None,
-    spacing_mm: Sequence[float] | None = None,
+def measure_roi(
+    hu: np.ndarray, roi: np.ndarray, voxel_cm3: float, density: DensityOf | None = None, spacing_mm: Sequence[float] | None = None
 ) -> Density:
-    """``before`` after the ROI was edited: its values anew, those of the body kept. Arguments as in ``measure``."""
-    return replace(before, **_roi_values(hu, roi, voxel_cm3, density, None, spacing_mm))
+    """The values of an ROI alone, for one that was edited; nothing of its body. Arguments and errors as in ``measure``."""
+    return Density(**_roi_values(hu, roi, voxel_cm3, density, None, spacing_mm))
 
 
 def _roi_values(

@@ -234,10 +234,10 @@ def _counting(usable: list[str], requested: tuple[str, ...]) -> tuple[tuple[str,
             if level in usable:
                 levels.append(level)
                 break
-    return tuple(sorted(levels, key=_height)), tuple(sorted(considered, key=_height))
+    return tuple(sorted(levels, key=height_of)), tuple(sorted(considered, key=height_of))
 
 
-def _height(level: str) -> float:
+def height_of(level: str) -> float:
     """Place in the column, T13 between T12 and L1."""
     return COLUMN.index("T12") + 0.5 if level == "T13" else COLUMN.index(level)
 

@@ -60,6 +60,7 @@ def _add_one_scan(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
     parser.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
+    parser.add_argument("--roi-levels", type=_levels, metavar="L1,L2", help="the levels whose ROI is taken from --roi (all)")
     parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
 
 
@@ -89,6 +90,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         convert=options.convert_to,
         thresholds=options.thresholds,
         roi=options.roi,
+        roi_levels=options.roi_levels,
         erosion_mm=options.erosion_mm,
         erosion_shape=options.erosion_shape,
         region=options.region,

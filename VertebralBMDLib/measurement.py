@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from . import densitometry
 from .densitometry import HEIGHT_LOSS_FRACTURE, HEIGHT_LOSS_WARN, HETEROGENEOUS_SD_HU, Density, Heights
 from .diagnosis import MeasuredLevel
@@ -66,8 +68,7 @@ def measure_vertebra(
     value = densitometry.measure(region.hu, region.body, roi.eroded, roi.roi, scan.voxel_cm3, density, roi.excluded, scan.spacing_mm[::-1])
     loss = densitometry.height_loss(heights, region.vertebra.level)
     flags = [*region.vertebra.flags, *roi_flags(region, value, scan.acquisition.sharp_kernel), *_height_flags(loss, scan)]
-    if network and abs(network[0] - value.vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3:
-        flags.append(Code.NETWORK_DISAGREES)
+    flags += network_flags(network, value.vbmd_roi_mg_cm3)
     own = heights[region.vertebra.level]
     return VertebraMeasurement(region.vertebra, own, value, *(network or (None, None)), tuple(flags), loss, roi.exclusions)
 
@@ -79,15 +80,26 @@ def unusable(scan: Scan, region: Region, heights: Mapping[str, Heights]) -> Code
 
 
 def roi_flags(region: Region, value: Density, sharp_kernel: bool) -> list[Code]:
-    """What there is to say about a ROI and what it holds; a sharp kernel makes any bone look uneven."""
-    flags = []
-    if region.edited:
-        flags.append(Code.ROI_EDITED)
-        if (region.roi.roi & ~region.body).sum() > _OUTSIDE_BODY * region.roi.roi.sum():
-            flags.append(Code.ROI_OUTSIDE_BODY)
-    if not sharp_kernel and value.roi_texture_sd_hu is not None and value.roi_texture_sd_hu > HETEROGENEOUS_SD_HU:
-        flags.append(Code.ROI_HETEROGENEOUS)
-    return flags + _finding_flags(region)
+    """What there is to say about a ROI and what it holds."""
+    edited = edited_flags(region.roi.roi, region.body) if region.edited else []
+    return edited + texture_flags(value, sharp_kernel) + _finding_flags(region)
+
+
+def edited_flags(roi: np.ndarray, body: np.ndarray) -> list[Code]:
+    """ROI_EDITED, and ROI_OUTSIDE_BODY for an edited ROI that has left its body. ``roi``, ``body``: masks of one shape."""
+    return [Code.ROI_EDITED] + ([Code.ROI_OUTSIDE_BODY] if (roi & ~body).sum() > _OUTSIDE_BODY * roi.sum() else [])
+
+
+def texture_flags(value: Density, sharp_kernel: bool) -> list[Code]:
+    """ROI_HETEROGENEOUS for an ROI that is not one kind of bone; a sharp kernel makes any bone look uneven."""
+    uneven = not sharp_kernel and value.roi_texture_sd_hu is not None and value.roi_texture_sd_hu > HETEROGENEOUS_SD_HU
+    return [Code.ROI_HETEROGENEOUS] if uneven else []
+
+
+def network_flags(network: tuple[float, float] | None, vbmd_roi_mg_cm3: float) -> list[Code]:
+    """NETWORK_DISAGREES where the network's reading (vBMD, probability) lies far from the ROI's mean."""
+    far = network is not None and abs(network[0] - vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3
+    return [Code.NETWORK_DISAGREES] if far else []
 
 
 def _finding_flags(region: Region) -> list[Code]:

@@ -203,11 +203,12 @@ MESSAGES: dict[Code, Message] = {
         "Give a label map of bodies without arches, or use the bundled engine.",
     ),
     Code.ROI_EMPTY: Message(
-        "Nothing is left of this body after the erosion.", "Reduce the erosion margin or check the segmentation of this body."
+        "The ROI of this body is empty: nothing was left after the erosion, or all of it was erased.",
+        "Reduce the erosion margin, check the segmentation of this body, or draw its ROI again.",
     ),
     Code.ROI_SMALL: Message(
         "The trabecular ROI is smaller than 1 cm³ and was not measured.",
-        "Reduce the erosion margin or check the segmentation of this body.",
+        "Reduce the erosion margin, check the segmentation of this body, or draw a larger ROI.",
     ),
     Code.ROI_EDITED: Message("The ROI was edited by the user.", "Nothing to do; this is recorded for the reader."),
     Code.ROI_OUTSIDE_BODY: Message(

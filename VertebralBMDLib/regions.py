@@ -52,12 +52,13 @@ def regions_of(scan: Scan, vertebrae: Vertebrae, settings: Settings, levels: Seq
     An edited ROI (``settings.roi``) is taken as it was painted: no rule removes anything from it.
     """
     labels = sitk.GetArrayViewFromImage(vertebrae.label_map)
-    edited = sitk.GetArrayFromImage(read_label_map(settings.roi, scan.image)) if settings.roi else None
-    cut = _Cut(scan, vertebrae, _boxes(labels), {} if edited is None else _boxes(edited), edited)
+    edited = sitk.GetArrayFromImage(read_label_map(settings.roi, scan.image, part=True)) if settings.roi else None
+    painted = frozenset((levels if settings.roi_levels is None else settings.roi_levels) if settings.roi else ())
+    cut = _Cut(scan, vertebrae, _boxes(labels), {} if edited is None else _boxes(edited), edited, painted)
     rules = RoiRules(settings.erosion_mm, settings.erosion_shape, settings.region, settings.central_fraction)
     found = {level: vertebrae.get(level) for level in levels}
     whole = [level for level, vertebra in found.items() if vertebra is not None and vertebra.refusal is None]
-    usual = {} if edited is not None else _usual_bones(cut, whole)
+    usual = _usual_bones(cut, [level for level in whole if level not in painted])
     regions, missing = [], {}
     for level, vertebra in found.items():
         if level not in whole:
@@ -87,29 +88,16 @@ def heights_of(vertebrae: Vertebrae) -> dict[str, Heights]:
     return found
 
 
-def with_roi(region: Region, scan: Scan, labels: np.ndarray) -> Region:
-    """The region after its ROI was edited; nothing but the ROI is computed anew.
-
-    ``labels``: (z, y, x) label map of ROIs on the scan's grid, VerSe numbers. The ROI may be empty then: the caller checks.
-    """
-    label = region.vertebra.label
-    box = _boxes(labels).get(label)
-    if box is not None and any(part.start < old.start or part.stop > old.stop for part, old in zip(box, region.place)):
-        region = _enlarged(region, scan, box)
-    painted = labels[region.place] == label
-    roi = replace(region.roi, roi=painted, excluded=None, exclusions=())
-    return replace(region, roi=roi, centre_lps_mm=_centre(scan.image, region.place, painted, region.body), edited=True)
-
-
 @dataclass(frozen=True)
 class _Cut:
-    """The scan with the boxes of its bodies and of the edited ROIs, by label."""
+    """The scan with the boxes of its bodies and of the edited ROIs, by label; ``painted``: the levels whose ROI was edited."""
 
     scan: Scan
     vertebrae: Vertebrae
     boxes: dict[int, Place]
     edited_boxes: dict[int, Place]
     edited: np.ndarray | None
+    painted: frozenset[str]
 
     def body(self, label: int, place: Place) -> sitk.Image:
         return _body(self.vertebrae, label, place)
@@ -146,7 +134,8 @@ def _region(cut: _Cut, vertebra: Vertebra, rules: RoiRules, usual: Bone | None) 
     """Cut one vertebra out of the scan and find its ROI, or take the edited one."""
     label, place, up = vertebra.label, cut.place(vertebra.label), cut.up(vertebra.level)
     image, hu = cut.body(label, place), cut.scan.hu[place]
-    if cut.edited is None:
+    painted = vertebra.level in cut.painted
+    if not painted:
         roi = trabecular_roi(image, up, rules, hu, usual)
     else:
         roi = replace(trabecular_roi(image, up, rules), roi=cut.edited[place] == label)
@@ -155,17 +144,20 @@ def _region(cut: _Cut, vertebra: Vertebra, rules: RoiRules, usual: Bone | None) 
     forward = -roi.axes.back if roi.axes is not None else _forward(up)
     body = sitk.GetArrayFromImage(image) > 0
     centre = _centre(cut.scan.image, place, roi.roi, body)
-    return Region(vertebra, place, hu, body, roi, centre, up, forward, cut.edited is not None)
+    return Region(vertebra, place, hu, body, roi, centre, up, forward, painted)
 
 
 def _too_small(region: Region, scan: Scan) -> Code | None:
     """Why the ROI cannot be measured, if so."""
     volume, found = (float(mask.sum()) * scan.voxel_cm3 for mask in (region.roi.roi, _excluded(region.roi)))
-    if volume >= _SMALLEST_ROI_CM3:
+    return Code.LESION if volume < _SMALLEST_ROI_CM3 <= found else too_small(volume)
+
+
+def too_small(volume_cm3: float) -> Code | None:
+    """Why an ROI of this volume cannot be measured, if so."""
+    if volume_cm3 >= _SMALLEST_ROI_CM3:
         return None
-    if found >= _SMALLEST_ROI_CM3:
-        return Code.LESION
-    return Code.ROI_SMALL if volume > 0 else Code.ROI_EMPTY
+    return Code.ROI_SMALL if volume_cm3 > 0 else Code.ROI_EMPTY
 
 
 def _excluded(roi: Roi) -> np.ndarray:
@@ -200,14 +192,6 @@ def _centre(image: sitk.Image, place: Place, roi: np.ndarray, body: np.ndarray) 
     """LPS mm of the middle of the ROI, or of the body where there is none."""
     middle = np.argwhere(roi if roi.any() else body).mean(axis=0) + [part.start for part in place]
     return np.array(image.TransformContinuousIndexToPhysicalPoint(middle[::-1].tolist()))
-
-
-def _enlarged(region: Region, scan: Scan, box: Place) -> Region:
-    """The region with room for ``box`` as well."""
-    place = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(region.place, box))
-    around = [(old.start - new.start, new.stop - old.stop) for old, new in zip(region.place, place)]
-    body, eroded = (np.pad(mask, around) for mask in (region.body, region.roi.eroded))
-    return replace(region, place=place, hu=scan.hu[place], body=body, roi=replace(region.roi, eroded=eroded))
 
 
 def _boxes(labels: np.ndarray) -> dict[int, Place]:

@@ -18,8 +18,10 @@ class Settings:
     """Options of ``vertebral-bmd measure``; lengths in mm, points in LPS mm.
 
     ``calibration``: "auto", or a request such as "phantom:NAME" (see ``calibration.tiers``); ``rods``: the user's own rod
-    positions; ``convert``: (material, factor) by which densities are multiplied; ``region``: "eroded" or "ellipse";
-    ``central_fraction``: share of the body's height that the ROI keeps; ``thresholds``: a name in Resources/Thresholds.
+    positions; ``convert``: (material, factor) by which densities are multiplied; ``roi``: label map of edited ROIs, on a part of
+    the scan's grid or all of it; ``roi_levels``: the levels it is meant for (None: all, also those it leaves empty);
+    ``region``: "eroded" or "ellipse"; ``central_fraction``: share of the body's height that the ROI keeps; ``thresholds``: a
+    name in Resources/Thresholds.
     """
 
     levels: tuple[str, ...] = ("L1", "L2")
@@ -31,6 +33,7 @@ class Settings:
     rods: Path | None = None
     convert: tuple[str, float] | None = None
     roi: Path | None = None
+    roi_levels: tuple[str, ...] | None = None
     erosion_mm: float = 3.0
     erosion_shape: str = "box"
     region: str = "eroded"
@@ -47,6 +50,8 @@ class Settings:
             raise ValueError(f"central_fraction must be within 0.1-1, not {self.central_fraction}")
         if self.convert is not None and not 0.5 <= self.convert[1] <= 2.0:
             raise ValueError(f"convert must be a factor within 0.5-2, not {self.convert[1]}")
+        if self.roi is None and self.roi_levels is not None:
+            raise ValueError("roi_levels needs an edited ROI, roi")
         if not self.levels:
             raise ValueError("levels must name at least one level")
         if self.level_at is not None and not np.isfinite(self.level_at[1]).all():

@@ -36,6 +36,7 @@ def settings_to_json(settings: Settings) -> dict:
     values["allow"] = sorted(code.value for code in settings.allow)
     for name in ("bodies", "rods", "roi"):
         values[name] = None if values[name] is None else str(values[name])
+    values["roi_levels"] = None if settings.roi_levels is None else list(settings.roi_levels)
     if settings.convert is not None:
         values["convert"] = list(settings.convert)
     if settings.level_at is not None:
@@ -51,8 +52,9 @@ def settings_from_json(values: dict) -> Settings:
     if unknown:
         raise ValueError(f"Unknown settings: {', '.join(sorted(unknown))}.")
     values = dict(values)
-    if "levels" in values:
-        values["levels"] = tuple(values["levels"])
+    for name in ("levels", "roi_levels"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
     if "allow" in values:
         values["allow"] = frozenset(Code(code) for code in values["allow"])
     for name in ("bodies", "rods", "roi"):

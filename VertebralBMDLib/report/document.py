@@ -32,7 +32,7 @@ _DETAIL_WITHOUT_NAMES = frozenset({
 def document(measurement: Measurement) -> dict:
     """The document of a run that measured. Raises ValueError when a number in it is not finite."""
     measured = {item.vertebra.label: item for item in measurement.measured}
-    return _completed(
+    return completed(
         software=software_entry(measurement.vertebrae.engine, measurement.models, measurement.device),
         scan=scan_entry(measurement.scan),
         calibration=calibration_entry(measurement.calibration),
@@ -49,7 +49,7 @@ def refusal_document(code: Code, detail: str, settings: Settings, scan: Scan | N
     ``detail`` is recorded only for codes whose detail never names a file.
     """
     known_detail = detail if detail and code in _DETAIL_WITHOUT_NAMES else None
-    return _completed(
+    return completed(
         software=software_entry(vertebrae.engine if vertebrae else settings.engine, vertebrae.models if vertebrae else ()),
         scan=scan_entry(scan) if scan else dict(contrast="unknown"),
         calibration=dict(source="none", material=None, checks=[]),
@@ -74,7 +74,8 @@ def codes(document: dict) -> set[str]:
     return found.union(*(vertebra["flags"] for vertebra in document["vertebrae"]))
 
 
-def _completed(**parts) -> dict:
+def completed(**parts) -> dict:
+    """The document of these parts, as JSON knows it, with a message for every code. Raises ValueError for a number that is not finite."""
     result = _plain(dict(schema=SCHEMA, **parts), "")
     result["messages"] = {code: str(MESSAGES[Code(code)]) for code in sorted(codes(result))}
     return result

@@ -14,6 +14,7 @@ from ..quality import Code
 
 if TYPE_CHECKING:
     from ..calibration.line import Calibration, RodReading
+    from ..densitometry import Density
     from ..diagnosis import Assessment
     from ..measurement import VertebraMeasurement
     from ..network.models import Model
@@ -151,6 +152,21 @@ def vertebra_entry(body: Vertebra, measured: VertebraMeasurement | None = None) 
 
 def _densities(measured: VertebraMeasurement) -> dict:
     density, heights = measured.density, measured.heights
+    return roi_entry(density) | known(
+        excluded=[dict(kind=e.kind, volume_cm3=e.volume_cm3, mean_hu=e.mean_hu) for e in measured.exclusions],
+        vbmd_network_mg_cm3=measured.vbmd_network_mg_cm3,
+        low_bone_mass_probability=measured.low_bone_mass_probability,
+        cortical_mg_cm3=density.cortical_mg_cm3,
+        cortical_volume_cm3=density.cortical_volume_cm3,
+        integral_mg_cm3=density.integral_mg_cm3,
+        bmc_mg=density.bmc_mg,
+        heights_mm=dict(anterior=heights.anterior, middle=heights.middle, posterior=heights.posterior),
+        height_loss=measured.height_loss,
+    )
+
+
+def roi_entry(density: Density) -> dict:
+    """What the ROI alone says of a vertebra."""
     percentiles = density.roi_percentiles_hu
     return known(
         roi_volume_cm3=density.roi_volume_cm3,
@@ -163,15 +179,6 @@ def _densities(measured: VertebraMeasurement) -> dict:
         whole_roi_mean_hu=density.whole_roi_mean_hu,
         vbmd_roi_mg_cm3=density.vbmd_roi_mg_cm3,
         vbmd_whole_roi_mg_cm3=density.vbmd_whole_roi_mg_cm3,
-        excluded=[dict(kind=e.kind, volume_cm3=e.volume_cm3, mean_hu=e.mean_hu) for e in measured.exclusions],
-        vbmd_network_mg_cm3=measured.vbmd_network_mg_cm3,
-        low_bone_mass_probability=measured.low_bone_mass_probability,
-        cortical_mg_cm3=density.cortical_mg_cm3,
-        cortical_volume_cm3=density.cortical_volume_cm3,
-        integral_mg_cm3=density.integral_mg_cm3,
-        bmc_mg=density.bmc_mg,
-        heights_mm=dict(anterior=heights.anterior, middle=heights.middle, posterior=heights.posterior),
-        height_loss=measured.height_loss,
     )
 
 
@@ -200,7 +207,7 @@ def settings_entry(settings: Settings) -> dict:
         own_bodies=settings.bodies is not None,
         bodies_numbering=settings.bodies_numbering,
         own_roi=settings.roi is not None,
-        **known(level_at=level_at),
+        **known(roi_levels=settings.roi_levels, level_at=level_at),
     )
 
 

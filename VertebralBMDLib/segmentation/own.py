@@ -67,19 +67,32 @@ class LabelMapEngine:
         return _on_grid(table[sitk.GetArrayViewFromImage(labels)], reference), ()
 
 
-def read_label_map(path: Path, reference: sitk.Image) -> sitk.Image:
-    """A label map (uint8) that lies on the grid of ``reference``. Raises Refused(LABEL_MAP_UNUSABLE)."""
+def read_label_map(path: Path, reference: sitk.Image, part: bool = False) -> sitk.Image:
+    """A label map (uint8) on the grid of ``reference``; with ``part`` also one that covers a part of it, as 3D Slicer writes them.
+
+    Raises Refused(LABEL_MAP_UNUSABLE).
+    """
     image = _read(path)
+    if part and image.GetSize() != reference.GetSize():
+        inside, place = _common(image, reference)
+        labels = np.zeros(reference.GetSize()[::-1], dtype=np.uint8)
+        labels[place] = _checked_labels(sitk.GetArrayViewFromImage(image))[inside]
+        return _on_grid(labels, reference)
     if image.GetSize() != reference.GetSize():
         raise Refused(Code.LABEL_MAP_UNUSABLE, f"size {image.GetSize()}, scan {reference.GetSize()}")
     if any(np.abs(_corner(image, far) - _corner(reference, far)).max() > _GRID_TOLERANCE_MM for far in (False, True)):
         raise Refused(Code.LABEL_MAP_UNUSABLE, "another position, spacing or direction than the scan")
-    values = sitk.GetArrayViewFromImage(image)
-    if values.ndim != 3 or values.min() < 0 or values.max() > 255 or np.any(values != np.round(values)):
-        raise Refused(Code.LABEL_MAP_UNUSABLE, "values that are not labels from 0 to 255")
+    _checked_labels(sitk.GetArrayViewFromImage(image))
     labels = sitk.Cast(image, sitk.sitkUInt8)
     labels.CopyInformation(reference)
     return labels
+
+
+def _checked_labels(values: np.ndarray) -> np.ndarray:
+    """``values`` as they are. Raises Refused(LABEL_MAP_UNUSABLE) for what cannot be labels."""
+    if values.ndim != 3 or values.min() < 0 or values.max() > 255 or np.any(values != np.round(values)):
+        raise Refused(Code.LABEL_MAP_UNUSABLE, "values that are not labels from 0 to 255")
+    return values
 
 
 def _from_names(path: Path, named: tuple[NamedLabel, ...], reference: sitk.Image) -> tuple[sitk.Image, tuple[Code, ...]]:
