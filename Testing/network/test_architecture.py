@@ -5,16 +5,14 @@ import pytest
 pytest.importorskip("monai", reason="training needs monai (pip install vertebral-bmd[train])")
 torch = pytest.importorskip("torch")
 
-from VertebralBMDLib.network.architecture import DensityReader, Localiser, Refiner  # noqa: E402
+from VertebralBMDLib.network.architecture import DensityReader, Localiser, PoolingReader, Refiner  # noqa: E402
+
+BEAM = torch.tensor([0.74, 1.0, 0.0])
 
 
 @pytest.mark.parametrize(
     ("network", "shape", "expected"),
-    [
-        (Localiser, (1, 1, 32, 48, 32), (1, 8, 32, 48, 32)),
-        (Refiner, (2, 1, 48, 48, 48), (2, 1, 48, 48, 48)),
-        (DensityReader, (3, 1, 32, 32, 32), (3, 2)),
-    ],
+    [(Localiser, (1, 1, 32, 48, 32), (1, 8, 32, 48, 32)), (Refiner, (2, 1, 48, 48, 48), (2, 1, 48, 48, 48))],
 )
 def test_networks_map_hu_to_what_they_promise(network, shape, expected):
     torch.manual_seed(0)
@@ -23,7 +21,20 @@ def test_networks_map_hu_to_what_they_promise(network, shape, expected):
     assert tuple(out.shape) == expected and bool(torch.isfinite(out).all())
 
 
-def test_the_density_reader_never_claims_to_be_certain():
+@pytest.mark.parametrize("network", [DensityReader, PoolingReader])
+def test_readers_give_a_density_that_is_never_certain_and_weights_that_add_up(network):
+    torch.manual_seed(0)
     with torch.inference_mode():
-        sd = DensityReader().eval()(torch.randn(4, 1, 32, 32, 32) * 300)[:, 1]
-    assert bool((sd > 1.0).all())
+        reading, weights = network().eval()(torch.randn(3, 1, 16, 24, 32) * 300, BEAM.repeat(3, 1))
+    assert tuple(reading.shape) == (3, 2) and bool(torch.isfinite(reading).all()) and bool((reading[:, 1] > 1.0).all())
+    assert tuple(weights.shape) == (3, 1, 16, 24, 32) and torch.allclose(weights.sum((1, 2, 3, 4)), torch.ones(3), atol=1e-4)
+
+
+def test_the_correction_moves_the_reading_and_widens_its_sd():
+    reader = DensityReader().eval()
+    hu, beam = torch.randn(2, 1, 16, 16, 16) * 200, BEAM.repeat(2, 1)
+    with torch.inference_mode():
+        raw = reader(hu, beam)[0]
+        reader.correction.line = torch.tensor([5.0, 0.9, 2.0])
+        corrected = reader(hu, beam)[0]
+    assert torch.allclose(corrected[:, 0], 5.0 + 0.9 * raw[:, 0], atol=1e-3) and torch.allclose(corrected[:, 1], 2.0 * raw[:, 1], atol=1e-3)

@@ -1,6 +1,7 @@
-"""Training of the density network: crops with their truth, its loss, its evaluation, and the whole command."""
+"""The study of the density network: crops with their truth, what it sees, its choice by folds, and the test that opens once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,66 +9,196 @@ import pytest
 pytest.importorskip("monai", reason="training needs monai (pip install vertebral-bmd[train])")
 torch = pytest.importorskip("torch")
 
-from VertebralBMDLib.resources import sha256  # noqa: E402
-from VertebralBMDLib.training import commands, density  # noqa: E402
-from VertebralBMDLib.training.commands import DensityOptions, train_density  # noqa: E402
+from VertebralBMDLib.network.density import nominal_slope  # noqa: E402
+from VertebralBMDLib.resources import resource, sha256  # noqa: E402
+from VertebralBMDLib.simulation.cohort import draw_cohort  # noqa: E402
+from VertebralBMDLib.training import density, density_study  # noqa: E402
+from VertebralBMDLib.training.config import DensityConfig, Schedule, Simulated, read_density_config  # noqa: E402
+from VertebralBMDLib.training.crops import Crops  # noqa: E402
+from VertebralBMDLib.training.density_batches import Augmentation, density_batches, middle  # noqa: E402
+from VertebralBMDLib.training.density_study import Cohort, TestAlreadyOpened, study  # noqa: E402
+from VertebralBMDLib.training.simulated_crops import simulated_crops, varied_cases  # noqa: E402
+
+CONFIG = DensityConfig(
+    Simulated(1, 4), Simulated(2, 12), Schedule(2, 2), Schedule(2, 2), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
+)
+#: Nothing but the linear error of a scanner.
+PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=0.0, unknown_kvp=0.0, mineral=0.0, noise_hu=0.0)
 
 
-def test_simulated_crops_are_kept_and_read_again(tmp_path):
-    first = density.simulated_crops(3, 7, tmp_path)
+def made_crops(count=12, seed=0, site="hospital-1", kvp=120.0):
+    """A bright body in soft tissue whose HU say its density."""
+    rng = np.random.default_rng(seed)
+    vbmd = rng.uniform(50, 200, count).astype(np.float32)
+    body = np.zeros((count, *CONFIG.shape), np.uint8)
+    body[:, 5:15, 5:15, 5:15] = 255
+    hu = np.where(body > 0, (vbmd / nominal_slope(120))[:, None, None, None], 30.0).astype(np.int16)
+    numbers = {"kvp": kvp, "slope_error": 0.0, "intercept_hu": 0.0, "age": 60.0}
+    texts = {"level": "L1", "site": site, "sex": "F"}
+    return Crops(
+        hu,
+        body,
+        vbmd,
+        patient=np.array([f"{site}-{i}" for i in range(count)]),
+        **{name: np.full(count, value, np.float32) for name, value in numbers.items()},
+        **{name: np.full(count, value) for name, value in texts.items()},
+    )
+
+
+def made_cohort():
+    """Two patients for each fold and two for the test."""
+    return Cohort(made_crops(12, 1), np.array([0, 1, 2, 3, 4, -1] * 2))
+
+
+def a_batch(crops, how=PLAIN, own=frozenset(), seed=1, batch=8):
+    return next(density_batches(crops, batch, seed, CONFIG.crop_size, CONFIG.spacing_mm, own, how))
+
+
+def test_crops_of_simulated_patients_show_their_density_and_are_kept(tmp_path):
+    cases = [replace(case, spec=replace(case.spec, scanner=replace(case.spec.scanner, noise_hu=0.0))) for case in draw_cohort(5, 2)]
+    first = simulated_crops(cases, "few", CONFIG.shape, CONFIG.spacing_mm, tmp_path)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = density.simulated_crops(3, 7, tmp_path)
-    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    for a, b in zip(first, again):
-        assert np.array_equal(a, b)
-    hu, vbmd = first
-    assert hu.shape == (3, 38, 38, 38) and hu.dtype == np.int16 and len(set(vbmd.tolist())) == 3 and np.all((vbmd > 0) & (vbmd < 300))
-    other, _vbmd = density.simulated_crops(3, 8, tmp_path)
-    assert not np.array_equal(hu, other)
+    again = simulated_crops(cases, "few", CONFIG.shape, CONFIG.spacing_mm, tmp_path)
+    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} and np.array_equal(first.hu, again.hu)
+    assert first.hu.shape == (4, *CONFIG.shape) and first.patient.tolist() == ["P0001", "P0001", "P0002", "P0002"]
+    z, y, x = (n // 2 for n in CONFIG.shape)
+    assert first.body[:, z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1].min() > 200
+    central = first.hu[:, z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1].mean(axis=(1, 2, 3))
+    read = nominal_slope(120) * (central - first.intercept_hu) / (1 + first.slope_error)
+    assert np.abs(read - first.vbmd).max() < 45
 
 
-def test_density_batches_are_windows_of_the_crops_with_their_own_truth(tmp_path):
-    hu = np.stack([np.full((38, 38, 38), value, np.int16) for value in (0, 500)])
-    batch = next(density.density_batches(hu, np.array([50.0, 200.0], np.float32), 16, 1))
-    assert tuple(batch["hu"].shape) == (16, 1, 32, 32, 32)
-    means = batch["hu"].mean(dim=(1, 2, 3, 4))
-    assert set(batch["vbmd"].tolist()) == {50.0, 200.0} and torch.equal(means > 250, batch["vbmd"] > 100)
+def test_varied_patients_have_no_linear_error_and_every_second_an_even_density():
+    cases = varied_cases(3, 40)
+    assert {(case.spec.scanner.slope_error, case.spec.scanner.intercept_hu) for case in cases} == {(0.0, 0.0)}
+    assert len({case.spec.scanner.kvp for case in cases}) == 4
+    even = [case.spec.vbmd for case in cases[1::2]]
+    assert min(even) < 60 and max(even) > 200
 
 
-def test_the_density_loss_is_smallest_at_the_truth():
+def test_a_new_scanner_changes_the_hu_and_not_the_truth():
+    crops = made_crops()
+    batch = a_batch(crops, batch=32)
+    body = batch["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
+    ratio = body / (batch["vbmd"] / nominal_slope(120))
+    assert 0.02 < float(ratio.std()) < 0.2 and set(batch["vbmd"].tolist()) <= set(crops.vbmd.tolist())
+    assert torch.equal(batch["beam"], torch.tensor([[nominal_slope(120), 1.0, 0.0]]).repeat(32, 1))
+
+
+def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
+    crops = made_crops(kvp=80.0)
+    own = a_batch(crops, replace(PLAIN, own=1.0), frozenset({"hospital-1"}))
+    body = own["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
+    assert torch.allclose(body, own["vbmd"] / nominal_slope(120), atol=1.0)
+    calibrated = a_batch(crops, replace(PLAIN, calibrated=1.0))
+    body = calibrated["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
+    expected = calibrated["vbmd"] / nominal_slope(120) * nominal_slope(80) / nominal_slope(120)
+    assert torch.allclose(body, expected, atol=12.0) and set(calibrated["beam"][:, 2].tolist()) == {1.0}
+
+
+def test_added_mineral_moves_the_truth_as_it_moves_the_bone():
+    crops = made_crops()
+    how = replace(PLAIN, mineral=1.0, mineral_mg_cm3=(50.0, 50.0), slope_sd=0.0, intercept_sd_hu=0.0)
+    batch = a_batch(crops, how)
+    body = batch["hu"][:, 0, 7:9, 7:9, 7:9].mean(dim=(1, 2, 3))
+    assert torch.allclose(body * nominal_slope(120), batch["vbmd"], atol=1.0) and float(batch["vbmd"].min()) > 100
+    corner = batch["hu"][:, 0, 0, 0, 0]
+    assert torch.allclose(corner, torch.full_like(corner, 30.0), atol=1.0)
+
+
+def test_half_of_a_batch_comes_from_the_cohort():
+    crops = Crops.joined([made_crops(40, site="site-3"), made_crops(4)])
+    batch = a_batch(crops, batch=40)
+    own = set(made_crops(4).vbmd.tolist())
+    assert sum(value in own for value in batch["vbmd"].tolist()) >= 20
+
+
+def test_the_loss_is_smallest_at_the_truth():
     def loss(reading, sd=5.0):
-        return float(density.density_loss(lambda hu: torch.tensor([[reading, sd]]), {"hu": None, "vbmd": torch.tensor([100.0])}))
+        def model(hu, beam):
+            return torch.tensor([[reading, sd]]), None
+
+        return float(density.density_loss(model, {"hu": None, "beam": None, "vbmd": torch.tensor([100.0])}))
 
     assert loss(100.0) < loss(104.0) < loss(130.0) and loss(100.0) < loss(96.0)
     assert loss(130.0, sd=5.0) > loss(130.0, sd=30.0)
 
 
-def test_the_evaluation_says_how_far_the_readings_are_from_the_truth():
-    truth = np.linspace(50, 200, 40)
-    crops = np.stack([np.full((38, 38, 38), value) for value in truth]).astype(np.int16)
-    found = density.evaluated(lambda hu: torch.stack([hu.mean(dim=(1, 2, 3, 4)) + 4.0, torch.ones(len(hu))], dim=1), crops, np.trunc(truth))
-    assert (
-        found["crops"] == 40
-        and found["bias_mg_cm3"] == pytest.approx(4.0)
-        and found["rmse_mg_cm3"] == pytest.approx(4.0)
-        and found["mae_mg_cm3"] == pytest.approx(4.0)
-    )
-    assert (
-        found["sd_mg_cm3"] == pytest.approx(0.0, abs=1e-4)
-        and found["pearson"] == pytest.approx(1.0)
-        and found["constant_predictor_rmse_mg_cm3"] == pytest.approx(np.trunc(truth).std())
-    )
+def test_what_selects_a_network_is_what_it_says():
+    truth = np.array([60.0, 100.0, 140.0, 180.0])
+    found = density.judged(np.stack([truth + [4.0, -4.0, 4.0, -4.0], np.full(4, 10.0)], axis=1), truth)
+    assert (found["mae"], found["rmse"], found["bias"]) == pytest.approx((4.0, 4.0, 0.0)) and found["covered_95"] == 1.0
+    assert found["auc_osteoporosis"] == found["auc_low_bone_mass"] == found["accuracy_low_bone_mass"] == 1.0
+    narrow = density.judged(np.stack([truth + 4.0, np.ones(4)], axis=1), truth)
+    assert narrow["covered_95"] == 0.0
+    assert density.judged(np.stack([truth + 100, np.ones(4)], axis=1), truth + 100)["auc_osteoporosis"] is None
 
 
-def test_a_training_from_simulation_to_the_exported_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(commands, "_UNSEEN_CROPS", 4)
-    path = train_density(DensityOptions(tmp_path / "out Ω", steps=2, batch=2, seed=3, simulated=4))
-    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert path == tmp_path / "out Ω" / "density.ts" and card["sha256"] == sha256(path)
-    assert card["training"]["seed"] == 3 and card["training"]["steps"] == 2 and card["results"]["simulated, never seen"]["crops"] == 4
-    assert str(tmp_path) not in json.dumps(card)
+def test_the_middle_of_a_crop_is_what_the_network_reads():
+    crops = made_crops(2)
+    hu, beam = middle(crops, CONFIG.crop_size)
+    assert np.array_equal(hu[:, 0].numpy(), crops.hu[:, 2:18, 2:18, 2:18]) and tuple(beam.shape) == (2, 3)
 
 
-def test_without_crops_there_is_nothing_to_train_on(tmp_path):
-    with pytest.raises(ValueError, match="--simulated"):
-        train_density(DensityOptions(tmp_path, steps=1, simulated=0))
+def test_a_patient_in_two_parts_is_refused():
+    crops = made_crops(2)
+    crops = replace(crops, patient=np.array(["a", "a"]))
+    with pytest.raises(ValueError, match="Patient a is in more than one part"):
+        Cohort(crops, np.array([0, 1]))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole study of a few steps."""
+    output = tmp_path_factory.mktemp("study") / "out Ω"
+    return study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), output)
+
+
+def test_a_study_ships_the_head_that_the_folds_chose_with_what_they_found(finished):
+    card = json.loads(finished.with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["sha256"] == sha256(finished) and card["crop"] == {"shape": [16, 16, 16], "spacing_mm": 4.0, "hu_window": [-300.0, 900.0]}
+    other = json.loads((finished.parent / f"{density_study.COMPARED}.json").read_text(encoding="utf-8"))
+    chosen = [each["results"]["chosen by the folds"] for each in (card, other)]
+    assert {each["head"] for each in chosen} == set(density_study.HEADS)
+    assert chosen[0]["of"][str(chosen[0]["steps"])]["rmse"] <= chosen[1]["of"][str(chosen[1]["steps"])]["rmse"]
+    assert card["results"]["validation folds, after correction"]["n"] == 10
+    assert card["results"]["validation folds, after correction"]["covered_95"] >= 0.9
+
+
+def test_the_locked_test_is_opened_once(finished):
+    record = finished.parent / "test-opened.json"
+    opened = json.loads(record.read_text(encoding="utf-8"))
+    assert opened["sha256"] == sha256(finished) and opened["n"] == 2
+    rows = (finished.parent / "density-test.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 3 and rows[0].startswith("patient,level,site,sex,age,reference_mg_cm3,network_mg_cm3")
+    study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
+    assert json.loads(record.read_text(encoding="utf-8")) == opened
+    record.write_text(json.dumps(opened | {"sha256": "another"}), encoding="utf-8")
+    with pytest.raises(TestAlreadyOpened, match="Draw another cohort"):
+        study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
+    record.write_text(json.dumps(opened), encoding="utf-8")
+
+
+def test_another_study_does_not_go_on_in_the_same_folder(finished):
+    with pytest.raises(ValueError, match="holds a training with another seed"):
+        study(replace(CONFIG, seed=5), made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
+
+
+@pytest.mark.parametrize("name", ["density-small.json", "density-training.json"])
+def test_the_shipped_configurations_can_be_read(name):
+    config = read_density_config(resource("Models", name))
+    assert config.varied.patients > 0 and config.cohort.patients > 0 and config.varied.seed != config.cohort.seed
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"crop_size": (20, 16, 16)}, "crop_size must be three whole multiples of 8"),
+        ({"spacing_mm": 0.1}, "spacing_mm must be within"),
+        ({"crop_normalizers": (300.0, 100.0)}, "crop_normalizers must ascend"),
+        ({"margin": (1, 1)}, "margin must be three"),
+    ],
+)
+def test_what_is_wrong_in_a_configuration_is_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        replace(CONFIG, **change)

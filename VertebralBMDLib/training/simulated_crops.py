@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from ..grid import box_grid, resampled
 from ..simulation.cohort import Case, draw_cohort
 from ..simulation.crops import SimulatedCrop, scan_piece
+from ..simulation.findings import levels_of
 from ..simulation.patient import to_image
 from ..simulation.scanner import in_plane_spacing
 from ..simulation.subject import person_of
@@ -72,12 +73,13 @@ def _make(cases: Sequence[Case], shape: tuple[int, ...], spacing_mm: float, path
 def _levels_of(case: Case) -> tuple[str, ...]:
     other = case.site.startswith("site") and int(case.id[1:]) % _OTHERS == 0
     levels = _OTHER_LEVELS if other else _PAPER_LEVELS
-    metal = {level for hardware in case.spec.findings.hardware for level in hardware.levels}
-    return tuple(level for level in levels if level not in metal)
+    findings = case.spec.findings
+    metal = {level for hardware in findings.hardware for level in hardware.levels}
+    return tuple(level for level in levels if level not in metal and level in levels_of(findings.variant))
 
 
 def crop_of_case(case: Case, level: str, shape: Sequence[int], spacing_mm: float) -> Crops | None:
-    """The one crop of a case around a level; None where the level is missing in this person or has no ROI."""
+    """The one crop of a case around a level; None where lesions leave it no ROI."""
     if level not in person_of(case.spec).spine.levels:
         return None
     piece = scan_piece(case.spec, level, _SPARE_MM + spacing_mm * np.array(shape[::-1]))
