@@ -5,7 +5,7 @@ import pytest
 
 from VertebralBMDLib.simulation.findings import VARIANT_RATES, Findings, Fracture
 from VertebralBMDLib.simulation.shapes import Grid
-from VertebralBMDLib.simulation.spine import LEVELS, make_spine, rotation
+from VertebralBMDLib.simulation.spine import make_spine
 
 
 def inside(body, step=1.0):
@@ -65,15 +65,6 @@ def test_bodies_do_not_overlap():
             grid = Grid(tuple(low), (1.0, 1.0, 1.0), tuple(int(n) for n in np.ceil(high - low)))
             points = grid.points(tuple(slice(0, n) for n in grid.size[::-1]))
             assert not ((upper.distance(*points) < 0) & (lower.distance(*points) < 0)).any()
-
-
-def test_turning_keeps_l1_and_distances():
-    spine = make_spine(np.random.default_rng(1), "F")
-    turned = spine.turned(rotation(0.1, -0.05, 0.2))
-    assert np.allclose(turned.body("L1").frame.origin, 0.0)
-    for level in LEVELS:
-        before, after = (np.linalg.norm(s.body(level).frame.origin) for s in (spine, turned))
-        assert after == pytest.approx(before)
 
 
 @pytest.mark.parametrize("variant", VARIANT_RATES)

@@ -88,9 +88,8 @@ def make_person(
     findings: Findings = Findings(),
     contrast: Contrast = "none",
     oral_contrast: bool = False,
-    turn: np.ndarray | None = None,
 ) -> Person:
-    """Draw a person. vbmd: CaHA reading of L1 at 120 kV, None for the age curve; turn: rotation of the spine about L1.
+    """Draw a person. vbmd: CaHA reading of L1 at 120 kV, None for the age curve.
 
     contrast: phase of intravenous medium; oral_contrast: stomach and small bowel hold positive contrast too.
     Every subject has a stream of its own, so another voltage, density, lesion or contrast leaves the anatomy unchanged.
@@ -98,8 +97,6 @@ def make_person(
     anatomy, bone, soft, organs, texture, medium = (np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i)) for i in range(6))
     rng = np.random.default_rng(anatomy)
     spine = make_spine(rng, sex, findings)
-    if turn is not None:
-        spine = spine.turned(turn)
     trunk = make_trunk(rng, sex, spine)
     qualities = draw_qualities(np.random.default_rng(bone), sex, age, vbmd, spine.levels, findings.degeneration)
     iodine = draw_iodine(np.random.default_rng(medium), contrast, oral_contrast)

@@ -82,15 +82,6 @@ class Spine:
         """Pedicles, laminae and processes of a level."""
         return self.arch(level).solids(self.body(level))
 
-    def turned(self, rotation: np.ndarray) -> Spine:
-        """The same spine rotated about the L1 centre."""
-
-        def turn(frame: Frame) -> Frame:
-            return Frame(rotation @ frame.origin, rotation @ frame.rotation)
-
-        bodies, discs = (tuple(replace(b, frame=turn(b.frame)) for b in group) for group in (self.bodies, self.discs))
-        return replace(self, bodies=bodies, discs=discs, sacrum=replace(self.sacrum, frame=turn(self.sacral_frame)))
-
     def line(self, behind_mm: float = 0.0) -> np.ndarray:
         """Body centres moved backwards in their own frames, (levels, 3) LPS, with ascending z."""
         return np.array([b.frame.to_world([0.0, behind_mm, 0.0]) for b in self.bodies])[::-1]

@@ -109,10 +109,10 @@ class Streams:
         return cls(*np.random.SeedSequence(seed).spawn(4))
 
 
-def person_of(spec: PatientSpec, turn: np.ndarray | None = None) -> Person:
-    """The person of an examination; turn: rotation of the spine about L1."""
+def person_of(spec: PatientSpec) -> Person:
+    """The person of an examination."""
     seed = Streams.of(spec.seed).person
-    return make_person(seed, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, spec.oral_contrast, turn)
+    return make_person(seed, spec.sex, spec.age, spec.vbmd, spec.findings, spec.contrast, spec.oral_contrast)
 
 
 def make_subject(spec: PatientSpec) -> Subject:
