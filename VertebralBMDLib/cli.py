@@ -113,6 +113,9 @@ def _add_train(commands) -> None:
     density = networks.add_parser("density", help="the density network: folds, choice, locked test")
     density.add_argument("--config", type=Path, required=True, metavar="FILE", help="JSON, for example Resources/Models/density-small.json")
     density.add_argument("--output", type=Path, required=True, metavar="DIR")
+    density.add_argument(
+        "--manifest", type=Path, metavar="CSV", help="a hospital's own cohort (Resources/Docs/training.md), instead of a simulated one"
+    )
     density.add_argument("--simulated", type=Path, metavar="DIR", help="where simulated crops are kept (default: in the output)")
     density.set_defaults(command=_train_density)
 
@@ -164,7 +167,7 @@ def _train_density(options) -> int:
 
     logging.getLogger().setLevel(logging.INFO)
     config = read_density_config(options.config)
-    print(train_density(config, options.output, options.simulated or options.output / "simulated"))
+    print(train_density(config, options.output, options.simulated or options.output / "simulated", options.manifest))
     return 0
 
 

@@ -143,7 +143,7 @@ def test_the_middle_of_a_crop_is_what_the_network_reads():
 def test_a_patient_in_two_parts_is_refused():
     crops = made_crops(2)
     crops = replace(crops, patient=np.array(["a", "a"]))
-    with pytest.raises(ValueError, match="Patient a is in more than one part"):
+    with pytest.raises(ValueError, match="A patient is in more than one part"):
         Cohort(crops, np.array([0, 1]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,14 +17,17 @@ from ..network.segmentation import LOCALISE, LOCALISE_SPACING_MM, REFINE, REFINE
 from ..simulation.cohort import draw_cohort
 from . import segmentation
 from .annotated import annotated_scans
+from .cohort_crops import cohort_crops
 from .config import DensityConfig, Schedule, SegmentationConfig, Simulated
 from .curves import draw_curve
 from .density_study import Cohort, study
 from .export import export
 from .loop import fit
+from .manifest import Manifest, read_manifest
 from .options import check_same_training
 from .simulated import simulated_scans
 from .simulated_crops import simulated_crops, varied_cases
+from .splits import TEST, split_of
 
 
 @dataclass(frozen=True)
@@ -102,15 +106,28 @@ def _load_weights(model: torch.nn.Module, folder: Path, name: str, leave_out: tu
         raise ValueError(f"{name} of {folder.name} is another kind of network. Train it anew, without --start-from.") from error
 
 
-def train_density(config: DensityConfig, output: Path, cache: Path) -> Path:
-    """The study of ``density_study`` on simulated patients, kept in ``cache``; returns ``density.ts``."""
-    varied = simulated_crops(
-        varied_cases(config.varied.seed, config.varied.patients), _name("varied", config.varied), config.shape, config.spacing_mm, cache
-    )
+def train_density(config: DensityConfig, output: Path, cache: Path, manifest: Path | None = None) -> Path:
+    """The study of ``density_study``; returns ``density.ts``. Simulated crops are kept in ``cache``.
+
+    The cohort is that of ``manifest`` (see ``manifest.read_manifest``), else the simulated one of ``config``.
+    Raises ManifestError for a manifest with problems, and what ``cohort_crops`` and ``study`` raise.
+    """
+    cohort = _hospital_cohort(read_manifest(manifest), config, output) if manifest else _simulated_cohort(config, cache)
+    cases = varied_cases(config.varied.seed, config.varied.patients)
+    varied = simulated_crops(cases, _name("varied", config.varied), config.shape, config.spacing_mm, cache)
+    return study(config, varied, cohort, output)
+
+
+def _hospital_cohort(manifest: Manifest, config: DensityConfig, output: Path) -> Cohort:
+    crops = cohort_crops(manifest, output / "cohort", config.shape, config.spacing_mm, os.cpu_count() or 1)
+    return Cohort(crops, split_of(manifest, output / "split.json", config.seed).of(crops.patient))
+
+
+def _simulated_cohort(config: DensityConfig, cache: Path) -> Cohort:
     cases = draw_cohort(config.cohort.seed, config.cohort.patients)
     crops = simulated_crops(cases, _name("paper", config.cohort), config.shape, config.spacing_mm, cache)
-    fold = {case.id: -1 if case.fold is None else case.fold for case in cases}
-    return study(config, varied, Cohort(crops, np.array([fold[patient] for patient in crops.patient])), output)
+    fold = {case.id: TEST if case.fold is None else case.fold for case in cases}
+    return Cohort(crops, np.array([fold[patient] for patient in crops.patient]))
 
 
 def _name(kind: str, simulated: Simulated) -> str:

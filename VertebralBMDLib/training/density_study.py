@@ -45,7 +45,7 @@ class Cohort:
     def __post_init__(self) -> None:
         for patient in np.unique(self.crops.patient):
             if len(np.unique(self.fold[self.crops.patient == patient])) > 1:
-                raise ValueError(f"Patient {patient} is in more than one part of the cohort. Split by patient.")
+                raise ValueError("A patient is in more than one part of the cohort. Split by patient.")
 
     @property
     def sites(self) -> frozenset[str]:
