@@ -6,6 +6,9 @@
     {"event": "done", "status": 0, "files": ["measurement.json", ...]}
     {"event": "error", "code": "TORCH_MISSING", "message": "PyTorch is not installed. ..."}
 
+    {"command": "remeasure", "rois": {"L1": {"scan": PATH, "centre_lps_mm": [x, y, z]}}, "device": "auto"}
+    {"event": "done", "readings": {"L1": [98.4, 0.97]}}
+
 A request may also hold "series" (a UID) and "scene" (true: scene.mrb too). ``status`` is 0 (measured) or 3 (refused; the
 reasons are in measurement.json). Every request ends with one done or one
 error; ``code`` is null for what has no code. The process ends with its stdin. Start it with ``python -m VertebralBMDLib.worker``.
@@ -100,6 +103,8 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 def _measured(request: dict, progress: Callable[[str, float], None]) -> dict:
     """Carry out one request; the content of its done event."""
+    if request.get("command") == "remeasure":
+        return _read_again(request)
     if request.get("command") != "measure":
         raise ValueError(f"unknown command {request.get('command')!r}")
     from .run import measure_to_folder
@@ -108,6 +113,14 @@ def _measured(request: dict, progress: Callable[[str, float], None]) -> dict:
     settings = settings_from_json(request.get("settings", {}))
     status = measure_to_folder(scan, output, settings, progress, request.get("series"), request.get("scene", False))
     return dict(status=status, files=sorted(path.name for path in output.iterdir()))
+
+
+def _read_again(request: dict) -> dict:
+    """The network's readings (mg/cm³, probability of low bone mass) around edited ROIs; ``scan``: the part that it reads."""
+    from .run import read_again
+
+    rois = {level: (Path(roi["scan"]), roi["centre_lps_mm"]) for level, roi in request["rois"].items()}
+    return dict(readings=read_again(rois, request.get("device", "auto")))
 
 
 def main() -> None:

@@ -6,18 +6,32 @@ never logged.
 """
 
 from .results import find_result, measurement_of, show_measurement
+from .roi_edit import RoiFollower, awaiting_reading, edited_rois, followed_rois, reset_roi, show_readings
+from .roi_masks import segments
 from .save import save_scene, save_segmentation, scene_for
+from .segment_display import filled, set_filled, set_visible, visible
 from .slices import show_in_slices
 from .volumes import add_volume, scan_from_volume
 
 __all__ = [
+    "RoiFollower",
     "add_volume",
+    "awaiting_reading",
+    "edited_rois",
+    "filled",
     "find_result",
+    "followed_rois",
     "measurement_of",
+    "reset_roi",
     "save_scene",
     "save_segmentation",
     "scan_from_volume",
     "scene_for",
+    "segments",
+    "set_filled",
+    "set_visible",
     "show_in_slices",
     "show_measurement",
+    "show_readings",
+    "visible",
 ]

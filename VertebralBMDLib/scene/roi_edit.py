@@ -5,6 +5,8 @@ An ROI is edited while its segment differs from what was measured (``roi_record`
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -94,13 +96,13 @@ def reset_roi(volume_node, level: str) -> bool:
     return logic.SetBinaryLabelmapToSegment(label_map, segmentation_node, identifier, logic.MODE_REPLACE)
 
 
-def edited_rois(volume_node) -> tuple[sitk.Image, tuple[str, ...]] | None:
+def edited_rois(volume_node, without: Collection[str] = ()) -> tuple[sitk.Image, tuple[str, ...]] | None:
     """The edited ROIs for ``Settings.roi`` and ``roi_levels``: a label map (VerSe numbers) of a part of the scan, and its levels.
 
-    None where no ROI was edited.
+    ``without``: levels that shall be automatic again. None where no ROI was edited.
     """
     document, _table_node = measurement_of(volume_node)
-    levels = edited_levels(document) if document else ()
+    levels = tuple(level for level in edited_levels(document) if level not in without) if document else ()
     if not levels:
         return None
     found = masks(find_result(volume_node, "vtkMRMLSegmentationNode"), volume_node, "ROI")
