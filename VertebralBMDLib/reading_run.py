@@ -28,7 +28,7 @@ class ReadingRun:
             with tempfile.TemporaryDirectory(prefix="VertebralBMD-", ignore_cleanup_errors=True) as folder:
                 end = self._answer(dict(command="remeasure", rois=self._written(Path(folder)), device=self._device))
         except Exception as error:  # A thread that dies in silence would leave the panel waiting for ever.
-            end = dict(event="error", code=None, message=f"The network could not read the edited ROI: {error}")
+            end = dict(event="error", code=None, message=str(error))
         self._end = end
 
     def _written(self, folder: Path) -> dict[str, dict]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from VertebralBMDLib import scene
@@ -14,7 +15,7 @@ from VertebralBMDLib.report import words
 from .roi_editor import RoiEditor
 from .step import Step
 
-#: What changes in a segmentation while it is edited; Undo says only the first, clearing only the last.
+#: What a segmentation says while it is edited: Undo only the first. Of an ROI that is emptied only its label map speaks.
 _EVENTS = ("SegmentModified", "SegmentAdded", "SegmentRemoved", "SourceRepresentationModified", "RepresentationModified")
 
 #: One stroke makes many events: the numbers follow once they are through. The network reads when the hand rests.
@@ -66,14 +67,14 @@ class RoiStep(Step):
         self.ui.editRoiButton.setChecked(False)
         self._editor.cleanup()
 
-    def handOver(self, settings, images):
-        """Let the next measurement keep the ROIs that were edited; adds to ``images`` and returns the Settings for it."""
-        edited = scene.edited_rois(self._state.volume, self._automatic) if self._state.volume else None
+    def handOver(self, volume, settings, images):
+        """Let the next measurement keep the ROIs that were edited."""
+        edited = scene.edited_rois(volume, self._automatic) if volume else None
         self._automatic, self._notice = set(), ""
         if edited is None:
             return settings
         image, levels = edited
-        if not _same_bodies(settings, images, self._state.document["settings"]):
+        if not _same_bodies(settings, images, scene.measurement_of(volume)[0]["settings"]):
             self._notice = _("The edited ROIs of {levels} were given up, because the vertebrae were found anew.").format(
                 levels=", ".join(levels)
             )
@@ -94,6 +95,7 @@ class RoiStep(Step):
             changed = self._follower.follow()
         except ValueError as error:
             self._problem = str(error)
+        self._observeLayers()
         if changed:
             self._networkProblem = self._notice = ""
             self.panel.refresh()
@@ -121,7 +123,7 @@ class RoiStep(Step):
         self._readingTimer.stop()
         self._reading = None
         if end["event"] == "error":
-            self._networkProblem = end["message"]
+            self._networkProblem = _("The network could not read the edited ROI: {error}").format(error=end["message"])
             self._showWords()
             return
         # What was edited meanwhile has to be read again.
@@ -163,6 +165,12 @@ class RoiStep(Step):
         scene.set_visible(node, "body", self.ui.showBodiesCheckBox.isChecked())
         scene.set_visible(node, "ROI", self.ui.showRoisCheckBox.isChecked())
         scene.set_filled(node, self.ui.fillRoisCheckBox.isChecked())
+
+    def _observeLayers(self):
+        """An edit may give a segment a label map of its own."""
+        for layer in scene.layers(self._state.segmentationNode):
+            if not self.hasObserver(layer, vtk.vtkCommand.ModifiedEvent, self.onSegments):
+                self.addObserver(layer, vtk.vtkCommand.ModifiedEvent, self.onSegments)
 
     def _observe(self):
         node = self._state.segmentationNode

@@ -42,12 +42,12 @@ class RoiFollower:
         volume. Does nothing for a volume without a measurement, or one from before ROIs were remembered.
         """
         segmentation_node = find_result(self.volume_node, "vtkMRMLSegmentationNode")
+        seen = stamps(segmentation_node) if segmentation_node else None
+        if seen == self._seen:
+            return False
         document, table_node = measurement_of(self.volume_node)
         measured = measured_rois(table_node) if table_node else None
         if measured is None or segmentation_node is None:
-            return False
-        seen = stamps(segmentation_node)
-        if seen == self._seen:
             return False
         self._look_at_bodies(segmentation_node, measured, seen)
         self._seen = seen
