@@ -22,7 +22,7 @@ from VertebralBMDLib.report.schema import validate  # noqa: E402
 from VertebralBMDLib.scene import roi_edit  # noqa: E402
 from VertebralBMDLib.scene.results import result_node  # noqa: E402
 from VertebralBMDLib.scene.roi_masks import masks, segments, within  # noqa: E402
-from VertebralBMDLib.scene.segments import fill_segmentation  # noqa: E402
+from VertebralBMDLib.scene.segments import fill_segmentation, layers_of  # noqa: E402
 from VertebralBMDLib.scene.volumes import vtk_matrix  # noqa: E402
 from VertebralBMDLib.segmentation.own import read_label_map  # noqa: E402
 
@@ -249,7 +249,7 @@ def test_a_segment_on_finer_voxels_is_read_on_those_of_the_scan(case, volume, fo
     fine = sitk.Expand(case.roi == 21, [2, 2, 1], sitk.sitkNearestNeighbor)
     other = scene.add_volume(volume.GetScene(), replace(case.scan, image=sitk.Cast(fine, sitk.sitkInt16)), "fine")
     finer = result_node(other, "vtkMRMLSegmentationNode", "fine")
-    fill_segmentation(finer, other, [("ROI", sitk.Cast(fine, sitk.sitkUInt8) * 21)])
+    fill_segmentation(finer, other, layers_of(None, sitk.Cast(fine, sitk.sitkUInt8) * 21))
     segment = finer.GetSegmentation().GetSegment("L2 ROI")
     node.GetSegmentation().RemoveSegment("L2 ROI")
     node.GetSegmentation().AddSegment(segment, "L2 ROI")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import SimpleITK as sitk
+
 from .loading import load
+from .network.density import read_density
+from .network.models import working_device
 from .pipeline import NotMeasured, Progress, measure
 from .quality import Code, Refused
 from .report.files import FILES, keep_inputs, write, write_refusal
@@ -55,3 +60,13 @@ def measure_to_folder(
         save_scene(scene_for(measurement.scan, document, measurement.vertebrae.label_map, measurement.roi), output / "scene.mrb")
     progress("report", 1.0)
     return REFUSED if document["patient"]["refusals"] else MEASURED
+
+
+def read_again(rois: Mapping[str, tuple[Path, Sequence[float]]], device: str = "auto") -> dict[str, tuple[float, float]]:
+    """The network's vBMD (mg/cm³ CaHA) and probability of low bone mass around ROIs that were edited, by level.
+
+    ``rois``: for each level the part of the scan (HU) around its ROI, and the ROI's centre in LPS mm; the part must hold what
+    the network reads, and some voxels around it. Raises Refused for an incomplete installation.
+    """
+    device = working_device(device)
+    return {level: read_density(sitk.ReadImage(str(path)), centre, device) for level, (path, centre) in rois.items()}

@@ -27,6 +27,7 @@ def start():
     slicer.qtApplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     sys.path[:0] = [str(Path(__file__).parent), str(MODULE.parent)]  # Slicer, too, has the folder of a module on its path.
     import parameter_node
+    import segment_editor
     import widgets
 
     names = {name: getattr(module, name) for module in (QtCore, QtGui, QtWidgets) for name in dir(module) if not name.startswith("_")}
@@ -41,7 +42,10 @@ def start():
         ScriptedLoadableModuleLogic=ScriptedLoadableModuleLogic,
         ScriptedLoadableModuleTest=unittest.TestCase,
     )
-    slicer.app = types.SimpleNamespace(layoutManager=lambda: None, testingEnabled=lambda: True)
+    slicer.app = types.SimpleNamespace(
+        layoutManager=lambda: None, testingEnabled=lambda: True, applicationName="Stand-in", applicationVersion="5.13.0"
+    )
+    slicer.qMRMLSegmentEditorWidget = segment_editor.qMRMLSegmentEditorWidget
     slicer.modules = types.SimpleNamespace()
     slicer.util.childWidgetVariables = lambda top: types.SimpleNamespace(
         **{child.objectName(): child for child in top.findChildren(QtWidgets.QWidget) if child.objectName()}

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 
 @parameterNodeWrapper
@@ -17,6 +17,9 @@ class VertebralBMDParameterNode:
     levels: str = "L1, L2"
     # ROI
     erosionMm: Annotated[float, WithinRange(2, 20)] = 3.0
+    erosionShape: Annotated[str, Choice(["box", "vertebra", "ball"])] = "box"
+    region: Annotated[str, Choice(["eroded", "ellipse"])] = "eroded"
+    centralFraction: Annotated[float, WithinRange(0.1, 1)] = 0.5
     # Calibration
     # Result
 
@@ -29,4 +32,10 @@ def settings_of(parameterNode):
     levels = tuple(re.findall(r"\w+", parameterNode.levels.upper()))
     if not [label_of(level) for level in levels]:
         raise ValueError("Name at least one level, for example L1, L2.")
-    return Settings(levels=levels, erosion_mm=parameterNode.erosionMm)
+    return Settings(
+        levels=levels,
+        erosion_mm=parameterNode.erosionMm,
+        erosion_shape=parameterNode.erosionShape,
+        region=parameterNode.region,
+        central_fraction=round(parameterNode.centralFraction, 2),
+    )

@@ -60,6 +60,11 @@ class Step(VTKObservationMixin):
         Observers that were removed by ``cleanup`` come back here.
         """
 
+    def handOver(self, volume, settings, images):
+        """What the step knows of a volume that is not in the parameter node: label maps for a measurement are added to ``images``
+        (see ``VertebralBMDLogic.process``); returns the Settings for it."""
+        return settings
+
     def setStatus(self, mark, words=""):
         """Say by a sign in the title and by words in its tooltip how the step stands; mark: "", running, pass, warn or fail."""
         sign, meaning = _MARKS[mark]

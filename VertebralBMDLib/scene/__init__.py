@@ -5,19 +5,38 @@ uses MRML and logic classes where Slicer's own helpers reach for the application
 never logged.
 """
 
-from .results import find_result, measurement_of, show_measurement
+from .results import find_result, measurement_of, show_layers, show_measurement
+from .roi_edit import RoiFollower, awaiting_reading, edited_rois, followed_rois, reset_roi, show_readings
+from .roi_masks import layers, segments
 from .save import save_scene, save_segmentation, scene_for
+from .segment_display import filled, set_filled, set_visible, visible
+from .segments import layers_of
 from .slices import show_in_slices
-from .volumes import add_volume, scan_from_volume
+from .volumes import add_volume, scan_from_volume, scan_maker
 
 __all__ = [
+    "RoiFollower",
     "add_volume",
+    "awaiting_reading",
+    "edited_rois",
+    "filled",
     "find_result",
+    "followed_rois",
+    "layers",
+    "layers_of",
     "measurement_of",
+    "reset_roi",
     "save_scene",
     "save_segmentation",
     "scan_from_volume",
+    "scan_maker",
     "scene_for",
+    "segments",
+    "set_filled",
+    "set_visible",
     "show_in_slices",
+    "show_layers",
     "show_measurement",
+    "show_readings",
+    "visible",
 ]

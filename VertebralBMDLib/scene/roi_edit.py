@@ -5,6 +5,8 @@ An ROI is edited while its segment differs from what was measured (``roi_record`
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -40,12 +42,12 @@ class RoiFollower:
         volume. Does nothing for a volume without a measurement, or one from before ROIs were remembered.
         """
         segmentation_node = find_result(self.volume_node, "vtkMRMLSegmentationNode")
+        seen = stamps(segmentation_node) if segmentation_node else None
+        if seen == self._seen:
+            return False
         document, table_node = measurement_of(self.volume_node)
         measured = measured_rois(table_node) if table_node else None
         if measured is None or segmentation_node is None:
-            return False
-        seen = stamps(segmentation_node)
-        if seen == self._seen:
             return False
         self._look_at_bodies(segmentation_node, measured, seen)
         self._seen = seen
@@ -94,13 +96,13 @@ def reset_roi(volume_node, level: str) -> bool:
     return logic.SetBinaryLabelmapToSegment(label_map, segmentation_node, identifier, logic.MODE_REPLACE)
 
 
-def edited_rois(volume_node) -> tuple[sitk.Image, tuple[str, ...]] | None:
+def edited_rois(volume_node, without: Collection[str] = ()) -> tuple[sitk.Image, tuple[str, ...]] | None:
     """The edited ROIs for ``Settings.roi`` and ``roi_levels``: a label map (VerSe numbers) of a part of the scan, and its levels.
 
-    None where no ROI was edited.
+    ``without``: levels that shall be automatic again. None where no ROI was edited.
     """
     document, _table_node = measurement_of(volume_node)
-    levels = edited_levels(document) if document else ()
+    levels = tuple(level for level in edited_levels(document) if level not in without) if document else ()
     if not levels:
         return None
     found = masks(find_result(volume_node, "vtkMRMLSegmentationNode"), volume_node, "ROI")

@@ -13,7 +13,7 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .volumes import LPS_RAS, array, ijk_to_world
+from .volumes import LPS_RAS, array, ijk_to_world, placed
 
 Place = tuple[slice, slice, slice]
 
@@ -46,6 +46,13 @@ def segments(segmentation_node, kind: str) -> dict[str, str]:
         if rest == kind:
             found[level] = identifier
     return found
+
+
+def layers(segmentation_node) -> list:
+    """The label maps (vtkOrientedImageData) that hold the segments; those that share one are in it together."""
+    segmentation = segmentation_node.GetSegmentation()
+    found = [_label_map(segmentation.GetNthSegment(index)) for index in range(segmentation.GetNumberOfSegments())]
+    return list(dict.fromkeys(layer for layer in found if layer is not None))
 
 
 def stamps(segmentation_node) -> dict[str, tuple[int, int]]:
@@ -118,13 +125,9 @@ def box_around(volume_node, centre_lps_mm: np.ndarray, half_mm: float, margin: i
 
 def image_of(values: np.ndarray, place: Place, volume_node) -> sitk.Image:
     """An array of the shape of ``place`` as an image on the voxels of the volume, in LPS mm of the world."""
-    image = sitk.GetImageFromArray(values)
-    axes = (LPS_RAS @ ijk_to_world(volume_node))[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    image.SetSpacing(lengths.tolist())
-    image.SetDirection((axes / lengths).ravel().tolist())
-    image.SetOrigin(to_lps(volume_node, np.array([part.start for part in place])).tolist())
-    return image
+    matrix = ijk_to_world(volume_node).copy()
+    matrix[:3, 3] = (matrix @ [*(part.start for part in place[::-1]), 1.0])[:3]
+    return placed(sitk.GetImageFromArray(values), matrix)
 
 
 def label_map_of(mask: Mask, volume_node):
