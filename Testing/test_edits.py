@@ -7,14 +7,15 @@ import pytest
 import SimpleITK as sitk
 
 from VertebralBMDLib.anatomy import label_of
-from VertebralBMDLib.edits import EditedRoi, after_edits, awaiting_network, edited_levels, with_network
-from VertebralBMDLib.network.density import read_density
+from VertebralBMDLib.edits import EditedRoi, after_edits, awaiting_network, edited_levels, network_beam, with_network
+from VertebralBMDLib.network.density import Reading, read_density
 from VertebralBMDLib.pipeline import measure
 from VertebralBMDLib.report.document import document
+from VertebralBMDLib.report.parts import network_entry
 from VertebralBMDLib.report.schema import validate
 from VertebralBMDLib.settings import Settings
 
-NETWORK = ("vbmd_network_mg_cm3", "low_bone_mass_probability")
+NETWORK = ("vbmd_network_mg_cm3", "vbmd_network_interval95_mg_cm3", "osteoporosis_probability", "low_bone_mass_probability")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_an_edit_gives_what_measuring_anew_gives(scan, settings, base, tmp_path,
     validate(live)
     assert awaiting_network(live) == ("L1",) and not any(name in entry(live, "L1") for name in NETWORK)
     centre = scan.image.TransformContinuousIndexToPhysicalPoint(np.argwhere(label_map == 20).mean(axis=0)[::-1].tolist())
-    read = with_network(live, {"L1": read_density(scan.image, centre, "cpu")})
+    read = with_network(live, {"L1": network_entry(read_density(scan.image, centre, "cpu", network_beam(live)))})
     validate(read)
     expected = anew(scan, settings, label_map, ["L1"], tmp_path / "roi.nii.gz")
     assert awaiting_network(read) == () and comparable(read) == approximately(comparable(expected))
@@ -127,9 +128,9 @@ def test_only_what_was_edited_changes(base):
 def test_the_network_may_disagree_with_an_edited_roi(base):
     live = after_edits(base[1], {"L1": edited(base[0], painted(base, "half"), "L1")})
     mean = entry(live, "L1")["vbmd_roi_mg_cm3"]
-    far = with_network(live, {"L1": (mean + 21, 0.1)})
+    far = with_network(live, {"L1": network_entry(Reading(mean + 21, 5.0))})
     assert "NETWORK_DISAGREES" in entry(far, "L1")["flags"] and "NETWORK_DISAGREES" in far["messages"]
-    assert "NETWORK_DISAGREES" not in entry(with_network(far, {"L1": (mean, 0.1)}), "L1")["flags"]
+    assert "NETWORK_DISAGREES" not in entry(with_network(far, {"L1": network_entry(Reading(mean, 5.0))}), "L1")["flags"]
 
 
 def test_without_a_calibration_of_the_networks_material_nothing_waits_for_it(scan, settings, base):

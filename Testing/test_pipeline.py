@@ -86,7 +86,7 @@ def test_parts_of_a_vertebra_are_consistent(measured):
         assert density.bmc_mg == pytest.approx(density.integral_mg_cm3 * each.vertebra.volume_cm3, rel=1e-6)
         assert density.vbmd_roi_mg_cm3 == pytest.approx(measured.calibration.density(density.roi_mean_hu))
         assert 18 < each.heights.posterior < 40 and 18 < each.heights.anterior < 40 and each.heights.loss < 0.15
-        assert 0 <= each.low_bone_mass_probability <= 1
+        assert 0 <= each.network.osteoporosis_probability <= each.network.low_bone_mass_probability <= 1
 
 
 def test_the_result_says_what_made_it(measured):
@@ -210,7 +210,7 @@ def test_contrast_is_refused_unless_it_is_allowed(scan, enhanced_patient, tmp_pa
         and refused.assessment.category == "withheld"
         and refused.assessment.vbmd_mg_cm3 is None
     )
-    assert set(values(refused).values()) == {None} and refused.measured[0].vbmd_network_mg_cm3 is None
+    assert set(values(refused).values()) == {None} and refused.measured[0].network is None
     allowed = measure(enhanced, Settings(device="cpu", bodies=bodies, allow=frozenset({Code.CONTRAST})))
     assert allowed.assessment.refusals == () and {Code.CONTRAST, Code.CONTRAST_TAG_WRONG} <= set(allowed.assessment.flags)
     assert all(value > values(own)[level] + 3.0 for level, value in values(allowed).items())
@@ -225,7 +225,7 @@ def test_without_a_calibration_only_hu_are_given(scan, bodies, own):
     )
     for each, calibrated in zip(found.measured, own.measured):
         assert each.density.roi_mean_hu == calibrated.density.roi_mean_hu
-        assert each.density.vbmd_roi_mg_cm3 is each.density.bmc_mg is each.vbmd_network_mg_cm3 is each.low_bone_mass_probability is None
+        assert each.density.vbmd_roi_mg_cm3 is each.density.bmc_mg is each.network is None
     assert "density" not in [model.name for model in found.models]
     validate(document(found))
 
@@ -370,7 +370,7 @@ def test_the_network_is_silent_beside_a_phantom_of_another_material():
     result = measure(checked(patient.image), Settings(device="cpu"))
     assert result.calibration.material == "K2HPO4" and Code.NETWORK_OTHER_MATERIAL in result.assessment.flags
     for each in result.measured:
-        assert each.vbmd_network_mg_cm3 is None and each.low_bone_mass_probability is None
+        assert each.network is None
         truth = patient.truth["levels"][each.vertebra.level]["roi"]["qct_equivalent_mg_cm3"]["K2HPO4"]
         assert each.density.vbmd_roi_mg_cm3 == pytest.approx(truth, abs=5.0)
     assert "density" not in [model.name for model in result.models]

@@ -10,8 +10,9 @@ import report_case
 import SimpleITK as sitk
 
 from VertebralBMDLib import reading_run
-from VertebralBMDLib.network.density import read_density
+from VertebralBMDLib.network.density import Beam, read_density
 from VertebralBMDLib.reading_run import ReadingRun
+from VertebralBMDLib.report.parts import network_entry
 from VertebralBMDLib.worker import serve
 
 CENTRE = (2.0, 0.0, 362.5)
@@ -40,9 +41,10 @@ def end_of(run, seconds=120):
 def test_the_worker_reads_a_part_of_the_scan_as_the_whole(image, tmp_path, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(reading_run.tempfile, "tempdir", str(tmp_path))
-    whole = read_density(image, CENTRE, "cpu")
-    end = end_of(ReadingRun(served, {"L1": (image, CENTRE), "L2": (image, (2.0, 0.0, 330.0))}, "cpu"))
-    assert end["event"] == "done" and end["readings"]["L1"] == pytest.approx(whole) and end["readings"]["L2"] != end["readings"]["L1"]
+    beam = Beam(120.0, 0.8, 2.0)
+    whole = network_entry(read_density(image, CENTRE, "cpu", beam))
+    end = end_of(ReadingRun(served, {"L1": (image, CENTRE), "L2": (image, (2.0, 0.0, 330.0))}, beam, "cpu"))
+    assert end["event"] == "done" and end["readings"]["L1"] == whole and end["readings"]["L2"] != whole
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,9 +15,10 @@ import brush  # noqa: E402
 import report_case  # noqa: E402
 
 from VertebralBMDLib import scene  # noqa: E402
-from VertebralBMDLib.grid import cube_grid, resampled  # noqa: E402
-from VertebralBMDLib.network.density import CROP_SIZE, SPACING_MM  # noqa: E402
+from VertebralBMDLib.grid import resampled  # noqa: E402
+from VertebralBMDLib.network.density import Reading, crop_grid  # noqa: E402
 from VertebralBMDLib.report.document import document  # noqa: E402
+from VertebralBMDLib.report.parts import network_entry  # noqa: E402
 from VertebralBMDLib.report.schema import validate  # noqa: E402
 from VertebralBMDLib.scene import roi_edit  # noqa: E402
 from VertebralBMDLib.scene.results import result_node  # noqa: E402
@@ -233,9 +234,9 @@ def test_the_network_gets_what_it_would_read_of_the_whole_scan(case, mrml):
     world.SetOrigin(np.add(image.GetOrigin(), (-5.0, 7.0, 11.0)).tolist())
     expected = world.TransformContinuousIndexToPhysicalPoint(np.argwhere(voxels(volume)).mean(axis=0)[::-1].tolist())
     np.testing.assert_allclose(centre, expected, atol=1e-6)
-    grid = cube_grid(centre, CROP_SIZE, SPACING_MM)
+    grid = crop_grid(centre)
     np.testing.assert_allclose(sitk.GetArrayFromImage(resampled(crop, grid)), sitk.GetArrayFromImage(resampled(world, grid)), atol=1e-2)
-    roi_edit.show_readings(volume, {"L1": (130.0, 0.25)})
+    roi_edit.show_readings(volume, {"L1": network_entry(Reading(130.0, 5.0))})
     assert entry(volume)["vbmd_network_mg_cm3"] == 130.0 and roi_edit.awaiting_reading(volume) == {}
     read = roi_edit.followed_rois(volume)
     brush.paint(volume, "L2", (slice(10, 13), slice(15, 20), slice(30, 40)))

@@ -15,8 +15,8 @@ from . import diagnosis
 from .calibration.checks import Check
 from .calibration.line import Calibration
 from .densitometry import DensityOf, measure_roi
-from .measurement import UNUSABLE, edited_flags, network_flags, texture_flags
-from .network.density import MATERIAL
+from .measurement import UNUSABLE, beam_of, edited_flags, network_flags, texture_flags
+from .network.density import MATERIAL, Beam
 from .quality import Code
 from .regions import too_small
 from .report.document import completed
@@ -24,7 +24,7 @@ from .report.parts import once, patient_entry, roi_entry
 from .scan import Acquisition
 
 #: What an edited ROI makes out of date in a vertebra's entry; the body's values stay.
-_OF_NETWORK = ("vbmd_network_mg_cm3", "vbmd_network_interval95_mg_cm3", "low_bone_mass_probability")
+OF_NETWORK = ("vbmd_network_mg_cm3", "vbmd_network_interval95_mg_cm3", "osteoporosis_probability", "low_bone_mass_probability")
 _OF_ROI_FLAGS = {
     Code.ROI_EDITED, Code.ROI_OUTSIDE_BODY, Code.ROI_HETEROGENEOUS, Code.ROI_FINDING_EXCLUDED, Code.LESION, Code.NETWORK_DISAGREES
 }  # fmt: skip
@@ -100,21 +100,26 @@ def awaiting_network(document: dict) -> tuple[str, ...]:
     line = calibration_of(document)
     if not _calibrated(document, line) or line.material != MATERIAL:
         return ()
-    levels = [entry["level"] for entry in document["vertebrae"] if "roi_mean_hu" in entry and _OF_NETWORK[0] not in entry]
+    levels = [entry["level"] for entry in document["vertebrae"] if "roi_mean_hu" in entry and OF_NETWORK[0] not in entry]
     return tuple(level for level in levels if level in edited_levels(document))
 
 
-def with_network(document: dict, readings: Mapping[str, tuple[float, float]]) -> dict:
-    """The document with the network's vBMD (mg/cm³) and probability of low bone mass of some measured levels."""
+def with_network(document: dict, readings: Mapping[str, Mapping]) -> dict:
+    """The document with what the network says (``report.parts.network_entry``) of some measured levels."""
     vertebrae = []
     for entry in document["vertebrae"]:
         reading = readings.get(entry["level"])
         if reading is not None:
             flags = [flag for flag in entry["flags"] if flag != Code.NETWORK_DISAGREES.value]
-            flags += network_flags(reading, entry["vbmd_roi_mg_cm3"])
-            entry = entry | dict(vbmd_network_mg_cm3=reading[0], low_bone_mass_probability=reading[1], flags=flags)
+            flags += network_flags(reading["vbmd_network_mg_cm3"], entry["vbmd_roi_mg_cm3"])
+            entry = entry | dict(reading) | dict(flags=flags)
         vertebrae.append(entry)
     return _with(document, vertebrae=vertebrae)
+
+
+def network_beam(document: dict) -> Beam:
+    """What the network was told about the HU of this measurement."""
+    return beam_of(calibration_of(document), document["scan"].get("kvp"))
 
 
 def calibration_of(document: dict) -> Calibration:
@@ -140,7 +145,7 @@ def _acquisition(document: dict) -> Acquisition:
 
 def _measured(entry: dict, roi: EditedRoi, density: DensityOf | None, sharp_kernel: bool) -> dict:
     """A measured vertebra's entry with the values of its edited ROI and without the network's reading of the old one."""
-    kept = {name: value for name, value in entry.items() if name not in _OF_NETWORK}
+    kept = {name: value for name, value in entry.items() if name not in OF_NETWORK}
     voxel_cm3 = float(np.prod(roi.spacing_mm)) / 1000
     value = measure_roi(roi.hu, roi.roi, voxel_cm3, density, roi.spacing_mm)
     flags = [Code(flag) for flag in entry["flags"] if flag not in _OF_ROI_FLAGS]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import densitometry
+from .calibration.line import Calibration
 from .densitometry import HEIGHT_LOSS_FRACTURE, HEIGHT_LOSS_WARN, HETEROGENEOUS_SD_HU, Density, Heights
 from .diagnosis import MeasuredLevel
+from .network.density import MATERIAL, Beam, Reading
 from .quality import Code
 from .regions import Region
 from .roi.findings import Exclusion
@@ -20,6 +22,9 @@ from .segmentation.vertebrae import Vertebra
 #: Share of an edited ROI that may lie outside its body, and how far ROI mean and network may differ.
 _OUTSIDE_BODY, _NETWORK_DISAGREEMENT_MG_CM3 = 0.05, 20.0
 
+#: Sources of a calibration that a phantom is behind.
+_PHANTOMS = ("phantom", "asynchronous")
+
 #: Slices thicker than this let end plates leak into the ROI (qct_facts 5.15); height of a usual lumbar body (5.6).
 THICK_SLICE_MM, _BODY_HEIGHT_MM = 3.0, 26.0
 
@@ -29,7 +34,7 @@ UNUSABLE = (Code.FRACTURE, Code.LESION)
 
 @dataclass(frozen=True)
 class VertebraMeasurement:
-    """One measured vertebra. The network's values are None where there is no calibration.
+    """One measured vertebra. ``network``: what the density network reads, None where there is no calibration in its material.
 
     ``height_loss``: fraction of height lost against its neighbours and its own shape (None: nothing to compare it with);
     ``exclusions``: what was left out of the ROI.
@@ -38,8 +43,7 @@ class VertebraMeasurement:
     vertebra: Vertebra
     heights: Heights
     density: Density
-    vbmd_network_mg_cm3: float | None
-    low_bone_mass_probability: float | None
+    network: Reading | None
     flags: tuple[Code, ...]
     height_loss: float | None = None
     exclusions: tuple[Exclusion, ...] = ()
@@ -57,20 +61,19 @@ def measure_vertebra(
     region: Region,
     heights: Mapping[str, Heights],
     density: Callable[[float], float] | None,
-    network: tuple[float, float] | None,
+    network: Reading | None,
 ) -> VertebraMeasurement:
     """Measure one vertebra.
 
-    ``heights``: of every whole body by its level; ``density``: from HU to mg/cm³, or None without a calibration; ``network``:
-    the network's vBMD and probability of low bone mass, or None.
+    ``heights``: of every whole body by its level; ``density``: from HU to mg/cm³, or None without a calibration.
     """
     roi = region.roi
     value = densitometry.measure(region.hu, region.body, roi.eroded, roi.roi, scan.voxel_cm3, density, roi.excluded, scan.spacing_mm[::-1])
     loss = densitometry.height_loss(heights, region.vertebra.level)
     flags = [*region.vertebra.flags, *roi_flags(region, value, scan.acquisition.sharp_kernel), *_height_flags(loss, scan)]
-    flags += network_flags(network, value.vbmd_roi_mg_cm3)
+    flags += network_flags(network.vbmd_mg_cm3, value.vbmd_roi_mg_cm3) if network else []
     own = heights[region.vertebra.level]
-    return VertebraMeasurement(region.vertebra, own, value, *(network or (None, None)), tuple(flags), loss, roi.exclusions)
+    return VertebraMeasurement(region.vertebra, own, value, network, tuple(flags), loss, roi.exclusions)
 
 
 def unusable(scan: Scan, region: Region, heights: Mapping[str, Heights]) -> Code | None:
@@ -96,9 +99,15 @@ def texture_flags(value: Density, sharp_kernel: bool) -> list[Code]:
     return [Code.ROI_HETEROGENEOUS] if uneven else []
 
 
-def network_flags(network: tuple[float, float] | None, vbmd_roi_mg_cm3: float) -> list[Code]:
-    """NETWORK_DISAGREES where the network's reading (vBMD, probability) lies far from the ROI's mean."""
-    far = network is not None and abs(network[0] - vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3
+def beam_of(calibration: Calibration, kvp: float | None) -> Beam:
+    """What the network is told about HU: the tube voltage, and the line of a phantom in the network's own material."""
+    line = calibration.usable and calibration.source in _PHANTOMS and calibration.material == MATERIAL
+    return Beam(kvp, calibration.slope_mg_cm3_per_hu, calibration.intercept_mg_cm3) if line else Beam(kvp)
+
+
+def network_flags(vbmd_network_mg_cm3: float, vbmd_roi_mg_cm3: float) -> list[Code]:
+    """NETWORK_DISAGREES where the network's reading lies far from the ROI's mean."""
+    far = abs(vbmd_network_mg_cm3 - vbmd_roi_mg_cm3) > _NETWORK_DISAGREEMENT_MG_CM3
     return [Code.NETWORK_DISAGREES] if far else []
 
 

@@ -17,7 +17,7 @@ from .calibration.tiers import calibrate, check_request, converted
 from .calibration.tissues import find_tissues
 from .densitometry import Heights
 from .diagnosis import Assessment
-from .measurement import THICK_SLICE_MM, VertebraMeasurement, measure_vertebra, unusable
+from .measurement import THICK_SLICE_MM, VertebraMeasurement, beam_of, measure_vertebra, unusable
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
@@ -88,7 +88,8 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     with _stage("measurement", seconds, progress):
         density = calibration.density if calibration.usable and Code.CONTRAST not in refusals else None
         same_material = density is not None and calibration.material == MATERIAL
-        readings = [read_density(scan.image, region.centre_lps_mm, device) if same_material else None for region in regions]
+        beam = beam_of(calibration, scan.acquisition.kvp)
+        readings = [read_density(scan.image, region.centre_lps_mm, device, beam) if same_material else None for region in regions]
         measured = tuple(measure_vertebra(scan, region, heights, density, reading) for region, reading in zip(regions, readings))
     with _stage("assessment", seconds, progress):
         flags = [

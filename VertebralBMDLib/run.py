@@ -9,11 +9,12 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from .loading import load
-from .network.density import read_density
+from .network.density import Beam, read_density
 from .network.models import working_device
 from .pipeline import NotMeasured, Progress, measure
 from .quality import Code, Refused
 from .report.files import FILES, keep_inputs, write, write_refusal
+from .report.parts import network_entry
 from .settings import Settings
 
 MEASURED, REFUSED = 0, 3
@@ -62,11 +63,11 @@ def measure_to_folder(
     return REFUSED if document["patient"]["refusals"] else MEASURED
 
 
-def read_again(rois: Mapping[str, tuple[Path, Sequence[float]]], device: str = "auto") -> dict[str, tuple[float, float]]:
-    """The network's vBMD (mg/cm³ CaHA) and probability of low bone mass around ROIs that were edited, by level.
+def read_again(rois: Mapping[str, tuple[Path, Sequence[float]]], beam: Beam, device: str = "auto") -> dict[str, dict]:
+    """What the network says around ROIs that were edited, by level (see ``report.parts.network_entry``).
 
     ``rois``: for each level the part of the scan (HU) around its ROI, and the ROI's centre in LPS mm; the part must hold what
-    the network reads, and some voxels around it. Raises Refused for an incomplete installation.
+    the network reads, and some voxels around it. ``beam``: as when the scan was measured. Raises Refused for an incomplete installation.
     """
     device = working_device(device)
-    return {level: read_density(sitk.ReadImage(str(path)), centre, device) for level, (path, centre) in rois.items()}
+    return {level: network_entry(read_density(sitk.ReadImage(str(path)), centre, device, beam)) for level, (path, centre) in rois.items()}

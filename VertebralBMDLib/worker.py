@@ -8,7 +8,7 @@
     {"event": "error", "code": "TORCH_MISSING", "message": "PyTorch is not installed. ..."}
 
     {"command": "remeasure", "rois": {"L1": {"scan": PATH, "centre_lps_mm": [x, y, z]}}, "device": "auto"}
-    {"event": "done", "readings": {"L1": [98.4, 0.97]}}
+    {"event": "done", "readings": {"L1": {"vbmd_network_mg_cm3": 98.4, ...}}}
 
 A device event says where the networks run, after an operation was tried there; ``fallback`` is why a graphics card is left
 unused. A request may also hold "series" (a UID) and "scene" (true: scene.mrb too). ``status`` is 0 (measured) or 3 (refused; the
@@ -142,11 +142,12 @@ def _measured(request: dict, answer: Callable[..., None]) -> dict:
 
 
 def _read_again(request: dict) -> dict:
-    """The network's readings (mg/cm³, probability of low bone mass) around edited ROIs; ``scan``: the part that it reads."""
+    """What the network says around edited ROIs; ``scan``: the part that it reads, ``beam``: fields of ``network.density.Beam``."""
+    from .network.density import Beam
     from .run import read_again
 
     rois = {level: (Path(roi["scan"]), roi["centre_lps_mm"]) for level, roi in request["rois"].items()}
-    return dict(readings=read_again(rois, request.get("device", "auto")))
+    return dict(readings=read_again(rois, Beam(**request.get("beam", {})), request.get("device", "auto")))
 
 
 def _say_device(wanted: str, answer: Callable[..., None]) -> None:

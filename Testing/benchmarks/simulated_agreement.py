@@ -43,13 +43,12 @@ def main() -> None:
             dice.append(2 * np.sum((found == label) & (true == label)) / np.sum((found == label).astype(int) + (true == label)))
             if each.density.vbmd_roi_mg_cm3 is not None and result.calibration.source == "phantom":
                 truth = one.truth["levels"][each.vertebra.level]["roi"]["qct_equivalent_mg_cm3"]
-                network = each.vbmd_network_mg_cm3
                 rows.append(
                     (
                         truth[result.calibration.material],
                         truth["CaHA"],
                         each.density.vbmd_roi_mg_cm3,
-                        np.nan if network is None else network,
+                        np.nan if each.network is None else each.network.vbmd_mg_cm3,
                     )
                 )
     publish("simulated_agreement", table(options.patients, np.array(rows), np.array(dice), refused, misnamed), options.write)

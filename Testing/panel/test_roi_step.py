@@ -16,7 +16,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "report"))
 
 import report_case  # noqa: E402
 
+from VertebralBMDLib.network.density import Reading  # noqa: E402
 from VertebralBMDLib.report.document import document  # noqa: E402
+from VertebralBMDLib.report.parts import network_entry  # noqa: E402
 
 #: Parts of the shells (400 HU) of L1 and L2, in front of their ROIs.
 FRONT = (slice(23, 27), slice(15, 20), slice(30, 40))
@@ -43,7 +45,7 @@ class Network:
         if not rois:
             return None
         self.asked.append(sorted(rois))
-        reading = dict(event="done", readings={level: [140.0, 0.25] for level in rois})
+        reading = dict(event="done", readings={level: network_entry(Reading(140.0, 5.0)) for level in rois})
         end = dict(event="error", code=None, message=self.message) if self.message else reading
         return type("Reading", (), dict(end=lambda run: None if self.waits else end))()
 

@@ -8,6 +8,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from VertebralBMDLib import scene
 from VertebralBMDLib.diagnostics import without_paths
+from VertebralBMDLib.edits import network_beam
 from VertebralBMDLib.measurement_run import MeasurementRun
 from VertebralBMDLib.reading_run import ReadingRun
 from VertebralBMDLib.run_progress import RunProgress
@@ -92,7 +93,9 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
     def remeasure(self, volumeNode):
         """Let the network read the edited ROIs of a measured volume; a ReadingRun, or None where none waits for it."""
         rois = scene.awaiting_reading(volumeNode)
-        return ReadingRun(self._resident().answer, rois) if rois else None
+        if not rois:
+            return None
+        return ReadingRun(self._resident().answer, rois, network_beam(scene.measurement_of(volumeNode)[0]))
 
     def cancel(self):
         """Stop the measurement, if there is one, with all its processes, and delete its temporary files."""

@@ -128,7 +128,7 @@ class RoiStep(Step):
             return
         # What was edited meanwhile has to be read again.
         followed = scene.followed_rois(self._state.volume)
-        valid = {level: tuple(reading) for level, reading in end["readings"].items() if followed.get(level) == self._readOf.get(level)}
+        valid = {level: reading for level, reading in end["readings"].items() if followed.get(level) == self._readOf.get(level)}
         scene.show_readings(self._state.volume, valid)
         self.panel.refresh()
         if len(valid) < len(end["readings"]):

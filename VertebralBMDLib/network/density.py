@@ -89,8 +89,7 @@ def read_density(image: sitk.Image, centre_lps_mm: Sequence[float], device: str,
     ``image``: HU; ``centre_lps_mm``: centroid of the ROI. Raises Refused (MODEL_DAMAGED, TORCH_MISSING).
     """
     torch = import_torch()
-    crop = card(DENSITY)["crop"]
-    grid = box_grid(centre_lps_mm, crop["shape"][::-1], crop["spacing_mm"])
+    grid = crop_grid(centre_lps_mm)
     hu = beam.calibrated_hu(sitk.GetArrayFromImage(resampled(image, grid)).astype(np.float32))
     with torch.inference_mode():
         features = torch.tensor([beam.features], device=device)
@@ -98,6 +97,12 @@ def read_density(image: sitk.Image, centre_lps_mm: Sequence[float], device: str,
     map_ = sitk.GetImageFromArray(weights[0, 0].cpu().numpy())
     map_.CopyInformation(grid)
     return Reading(*reading[0].tolist(), map_)
+
+
+def crop_grid(centre_lps_mm: Sequence[float]) -> sitk.Image:
+    """The empty grid that the network reads around a point. Raises Refused (MODEL_DAMAGED)."""
+    crop = card(DENSITY)["crop"]
+    return box_grid(centre_lps_mm, crop["shape"][::-1], crop["spacing_mm"])
 
 
 def nominal_slope(kvp: float) -> float:

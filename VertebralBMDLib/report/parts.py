@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..densitometry import Density
     from ..diagnosis import Assessment
     from ..measurement import VertebraMeasurement
+    from ..network.density import Reading
     from ..network.models import Model
     from ..scan import Scan
     from ..segmentation.vertebrae import Vertebra
@@ -154,14 +155,23 @@ def _densities(measured: VertebraMeasurement) -> dict:
     density, heights = measured.density, measured.heights
     return roi_entry(density) | known(
         excluded=[dict(kind=e.kind, volume_cm3=e.volume_cm3, mean_hu=e.mean_hu) for e in measured.exclusions],
-        vbmd_network_mg_cm3=measured.vbmd_network_mg_cm3,
-        low_bone_mass_probability=measured.low_bone_mass_probability,
+        **(network_entry(measured.network) if measured.network else {}),
         cortical_mg_cm3=density.cortical_mg_cm3,
         cortical_volume_cm3=density.cortical_volume_cm3,
         integral_mg_cm3=density.integral_mg_cm3,
         bmc_mg=density.bmc_mg,
         heights_mm=dict(anterior=heights.anterior, middle=heights.middle, posterior=heights.posterior),
         height_loss=measured.height_loss,
+    )
+
+
+def network_entry(reading: Reading) -> dict:
+    """What the density network alone says of a vertebra."""
+    return dict(
+        vbmd_network_mg_cm3=reading.vbmd_mg_cm3,
+        vbmd_network_interval95_mg_cm3=list(reading.interval95_mg_cm3),
+        osteoporosis_probability=reading.osteoporosis_probability,
+        low_bone_mass_probability=reading.low_bone_mass_probability,
     )
 
 

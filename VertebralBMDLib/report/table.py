@@ -19,7 +19,8 @@ COLUMNS = (
     "level", "label", "level_confidence", "complete", "body_volume_cm3", "roi_volume_cm3", "roi_mean_hu", "roi_sd_hu", "roi_texture_sd_hu", "roi_median_hu",
     "roi_p05_hu", "roi_p25_hu", "roi_p75_hu", "roi_p95_hu", "whole_roi_volume_cm3", "whole_roi_mean_hu",
     "vbmd_roi_mg_cm3", "vbmd_whole_roi_mg_cm3", "excluded_kinds", "excluded_volume_cm3", "excluded_mean_hu",
-    "vbmd_network_mg_cm3", "low_bone_mass_probability", "cortical_mg_cm3", "cortical_volume_cm3", "integral_mg_cm3", "bmc_mg",
+    "vbmd_network_mg_cm3", "vbmd_network_low_mg_cm3", "vbmd_network_high_mg_cm3", "osteoporosis_probability",
+    "low_bone_mass_probability", "cortical_mg_cm3", "cortical_volume_cm3", "integral_mg_cm3", "bmc_mg",
     "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags",
     "patient_levels", "patient_left_out", "patient_vbmd_mg_cm3", "patient_vbmd_source", "patient_uncertainty_mg_cm3",
     "patient_integral_mg_cm3", "patient_category", "thresholds", "patient_flags", "patient_refusals",
@@ -69,6 +70,8 @@ def _vertebra_cells(vertebra: dict) -> dict:
     """What a row says in other columns than the document's keys."""
     cells = {f"height_{part}_mm": value for part, value in vertebra.get("heights_mm", {}).items()}
     cells |= {f"roi_{name}_hu": value for name, value in vertebra.get("roi_percentiles_hu", {}).items()}
+    interval = vertebra.get("vbmd_network_interval95_mg_cm3", ())
+    cells |= {f"vbmd_network_{name}_mg_cm3": value for name, value in zip(("low", "high"), interval)}
     findings = vertebra.get("excluded", [])
     if findings:
         volume = sum(each["volume_cm3"] for each in findings)
@@ -122,7 +125,7 @@ def _vertebrae(document: dict) -> str:
     ]
     for v in shown:
         hu = f"{words.number(v['roi_mean_hu'])} ± {words.number(v['roi_sd_hu'])}" if "roi_mean_hu" in v else "not measured"
-        densities = [words.number(v.get(key)) for key in ("vbmd_roi_mg_cm3", "vbmd_network_mg_cm3")]
+        densities = [words.number(v.get("vbmd_roi_mg_cm3")), words.network(v)]
         probability = words.number(v.get("low_bone_mass_probability"), 2)
         content = [words.number(v.get("integral_mg_cm3")), words.number(v.get("cortical_mg_cm3")), words.number(v.get("bmc_mg"), 0)]
         volumes = [words.number(v["body_volume_cm3"]), words.number(v.get("roi_volume_cm3"))]

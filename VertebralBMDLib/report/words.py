@@ -49,6 +49,13 @@ def number(value: float | None, digits: int = 1) -> str:
     return (text if float(text) else text.lstrip("-")).replace("-", "−")
 
 
+def network(vertebra: dict) -> str:
+    """The network's vBMD with its 95 % interval; a dash where there is none."""
+    low, high = vertebra.get("vbmd_network_interval95_mg_cm3", (None, None))
+    value = number(vertebra.get("vbmd_network_mg_cm3"))
+    return value if low is None else f"{value} ({number(low, 0)} to {number(high, 0)})"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction in per cent; a dash for None."""
     return "–" if fraction is None else f"{number(100 * fraction, 0)} %"

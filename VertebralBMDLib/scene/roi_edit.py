@@ -12,8 +12,8 @@ import SimpleITK as sitk
 import slicer
 
 from ..anatomy import label_of
-from ..edits import EditedRoi, after_edits, awaiting_network, edited_levels, with_network
-from ..network.density import CROP_SIZE, SPACING_MM
+from ..edits import OF_NETWORK, EditedRoi, after_edits, awaiting_network, edited_levels, with_network
+from ..network.density import crop_grid
 from .results import find_result, measurement_of, show_document
 from .roi_masks import EMPTY, Mask, box_around, hounsfield, image_of, label_map_of, masks, segments, spacing_mm, stamps, to_lps, within
 from .roi_record import followed, from_json, mark, measured_rois, set_followed
@@ -128,7 +128,8 @@ def awaiting_reading(volume_node) -> dict[str, tuple[sitk.Image, tuple[float, fl
         mask = found[level]
         middle = np.argwhere(mask.inside).mean(axis=0) + [part.start for part in mask.place]
         centre = to_lps(volume_node, middle)
-        place = box_around(volume_node, centre, CROP_SIZE * SPACING_MM / 2, _MARGIN)
+        grid = crop_grid(centre)
+        place = box_around(volume_node, centre, max(grid.GetSize()) * grid.GetSpacing()[0] / 2, _MARGIN)
         result[level] = image_of(np.ascontiguousarray(hounsfield(volume_node)[place]), place, volume_node), tuple(centre.tolist())
     return result
 
@@ -139,8 +140,8 @@ def followed_rois(volume_node) -> dict[str, str]:
     return followed(table_node) if table_node else {}
 
 
-def show_readings(volume_node, readings: dict[str, tuple[float, float]]) -> None:
-    """Add the network's readings (vBMD in mg/cm³, probability of low bone mass) to the measurement in the scene."""
+def show_readings(volume_node, readings: dict[str, dict]) -> None:
+    """Add what the network says of some levels (see ``edits.with_network``) to the measurement in the scene."""
     document, table_node = measurement_of(volume_node)
     show_document(table_node, with_network(document, readings))
 
@@ -148,6 +149,5 @@ def show_readings(volume_node, readings: dict[str, tuple[float, float]]) -> None
 def _kept_readings(document: dict, before: dict, levels: list[str]) -> dict:
     """``document`` with the network's readings that ``before`` has of levels whose ROI is still the same."""
     entries = {entry["level"]: entry for entry in before["vertebrae"] if entry["level"] in levels}
-    names = ("vbmd_network_mg_cm3", "low_bone_mass_probability")
-    readings = {level: entries[level] for level in awaiting_network(document) if level in entries and names[0] in entries[level]}
-    return with_network(document, {level: tuple(entry[name] for name in names) for level, entry in readings.items()})
+    known = {level: {name: entry[name] for name in OF_NETWORK if name in entry} for level, entry in entries.items()}
+    return with_network(document, {level: known[level] for level in awaiting_network(document) if known.get(level)})
