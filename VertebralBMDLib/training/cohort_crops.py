@@ -143,6 +143,7 @@ def _joined(rows: Sequence[Row], read: Mapping[Row, VertebraCrop]) -> Crops:
         kvp=np.array([read[row].kvp for row in rows], dtype=np.float32),
         slope_error=unknown,
         intercept_hu=unknown,
+        eligible=np.ones(len(rows), dtype=bool),
         age=np.array([row.age for row in rows], dtype=np.float32),
         **{name: np.array([getattr(row, name) for row in rows]) for name in ("patient", "level", "site", "sex")},
     )

@@ -16,6 +16,8 @@ class Crops:
     hu: int16 (n, z, y, x) HU on the network's spacing, axes as LPS. body: uint8 of the same shape, 255 times the share of each
     voxel in the vertebral body. vbmd: reference (n,) mg/cm³ CaHA at 120 kVp. kvp: tube voltage, NaN unknown. slope_error,
     intercept_hu: known linear error of the scan's HU, NaN where unknown. age: years, NaN unknown. patient, level, site, sex: texts.
+    eligible: False for a vertebra that the paper would not measure (fractured, or too much of its ROI diseased): it is trained
+    on, and judged apart.
     """
 
     hu: np.ndarray
@@ -29,6 +31,7 @@ class Crops:
     site: np.ndarray
     sex: np.ndarray
     age: np.ndarray
+    eligible: np.ndarray
 
     def __len__(self) -> int:
         return len(self.vbmd)

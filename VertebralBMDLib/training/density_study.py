@@ -27,6 +27,7 @@ from .crops import Crops
 from .curves import draw_curve
 from .density import judged, readings, trained
 from .export import export
+from .loop import CHECKPOINT_STEPS
 from .options import check_same_training
 
 HEADS: dict[str, Callable[[tuple[float, float]], torch.nn.Module]] = {"tissues": DensityReader, "pooling": PoolingReader}
@@ -69,13 +70,14 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
         name = DENSITY if head == shipped else COMPARED
         model = _final(head, config, varied, cohort, output / head, best[head])
         validated = _validation(head, config, cohort, output / head, best[head])
-        _correct(model, validated, cohort.crops.vbmd[cohort.fold >= 0])
+        training = cohort.crops.where(cohort.fold >= 0)
+        _correct(model, validated[training.eligible], training.vbmd[training.eligible])
         corrected = _corrected(model, validated)
-        _write_table(output / f"{name}-validation.csv", cohort.crops.where(cohort.fold >= 0), corrected)
+        _write_table(output / f"{name}-validation.csv", training, corrected)
         results = {
             "chosen by the folds": {"head": head, "steps": best[head], "of": {str(step): values for step, values in found[head].items()}},
             "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
-            "validation folds, after correction": judged(corrected, cohort.crops.vbmd[cohort.fold >= 0]),
+            "validation folds, after correction": _judged_on(cohort.fold >= 0, corrected, cohort),
         }
         facts = asdict(config) | {"head": head}
         crop = {"shape": list(config.crop_size), "spacing_mm": config.spacing_mm, "hu_window": list(config.crop_normalizers)}
@@ -87,12 +89,30 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
 
 
 def cross_validated(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path) -> dict[int, dict[str, float]]:
-    """For every checkpoint the metrics over the five validation folds together (mean over folds)."""
+    """For every checkpoint the metrics of the validation folds (mean over folds), over the eligible vertebrae."""
     pretraining(head, config, varied, folder)
     for fold in range(FOLDS):
         _fold(head, config, varied, cohort, folder, fold)
-    logs = [_log(folder / f"fold-{fold}") for fold in range(FOLDS)]
-    return {step: {key: _mean(log[step][key] for log in logs) for key in logs[0][step]} for step in logs[0]}
+    found = {}
+    for step in _checkpoints(config.training):
+        folds = [_judged_on(cohort.fold == fold, np.load(_readings(folder, fold, step)), cohort) for fold in range(FOLDS)]
+        found[step] = {key: _mean(values[key] for values in folds) for key in folds[0]}
+    return found
+
+
+def _judged_on(rows: np.ndarray, read: np.ndarray, cohort: Cohort) -> dict[str, float]:
+    """Metrics over the eligible ones of some rows, and the RMSE over all of them."""
+    crops = cohort.crops.where(rows)
+    chosen = crops.eligible
+    return judged(read[chosen], crops.vbmd[chosen]) | {"rmse_of_all": judged(read, crops.vbmd)["rmse"]}
+
+
+def _checkpoints(schedule: Schedule) -> list[int]:
+    return sorted({*range(CHECKPOINT_STEPS, schedule.steps + 1, CHECKPOINT_STEPS), schedule.steps})
+
+
+def _readings(folder: Path, fold: int, step: int) -> Path:
+    return folder / f"fold-{fold}" / f"readings-{step}.npy"
 
 
 def pretraining(head: str, config: DensityConfig, varied: Crops, folder: Path) -> torch.nn.Module:
@@ -102,18 +122,14 @@ def pretraining(head: str, config: DensityConfig, varied: Crops, folder: Path) -
 
 
 def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, fold: int) -> None:
-    """Trained without a fold and judged on it at every checkpoint, into ``validation.jsonl`` and ``readings-STEP.npy``."""
-    place = folder / f"fold-{fold}"
+    """Trained without a fold; what it reads of that fold at every checkpoint is kept."""
     unseen = cohort.crops.where(cohort.fold == fold)
     crops = Crops.joined([varied, cohort.crops.where((cohort.fold >= 0) & (cohort.fold != fold))])
 
     def watch(step: int, model: torch.nn.Module) -> None:
-        read = readings(model, unseen, config)
-        np.save(place / f"readings-{step}.npy", read)
-        with (place / "validation.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step} | judged(read, unseen.vbmd)) + "\n")
+        np.save(_readings(folder, fold, step), readings(model, unseen, config))
 
-    trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, watch)
+    trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, folder / f"fold-{fold}", watch)
 
 
 def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, steps: int) -> torch.nn.Module:
@@ -127,7 +143,7 @@ def _validation(head: str, config: DensityConfig, cohort: Cohort, folder: Path, 
     """(n, 2): every training row as the network that did not see its patient read it."""
     read = np.zeros((len(cohort.crops), 2), dtype=np.float32)
     for fold in range(FOLDS):
-        read[cohort.fold == fold] = np.load(folder / f"fold-{fold}" / f"readings-{step}.npy")
+        read[cohort.fold == fold] = np.load(_readings(folder, fold, step))
     return read[cohort.fold >= 0]
 
 
@@ -157,7 +173,8 @@ def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Pat
         return
     read = readings(torch.jit.load(str(network)).eval(), locked, config)
     _write_table(output / "density-test.csv", locked, read)
-    opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **judged(read, locked.vbmd)}
+    found = {"eligible": _judged_on(cohort.fold < 0, read, cohort), "all": judged(read, locked.vbmd)}
+    opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **found}
     record.write_text(json.dumps(opened, indent=1) + "\n", encoding="utf-8")
 
 
@@ -166,18 +183,20 @@ def _write_table(path: Path, crops: Crops, read: np.ndarray) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         columns = ["patient", "level", "site", "sex", "age", "reference_mg_cm3", "network_mg_cm3", "sd_mg_cm3", "low_mg_cm3", "high_mg_cm3"]
-        writer.writerow([*columns, "osteoporosis_probability", "low_bone_mass_probability"])
+        writer.writerow([*columns, "osteoporosis_probability", "low_bone_mass_probability", "eligible"])
         for row in range(len(crops)):
             one = Reading(float(read[row, 0]), float(read[row, 1]))
             values = one.vbmd_mg_cm3, one.sd_mg_cm3, *one.interval95_mg_cm3, one.osteoporosis_probability, one.low_bone_mass_probability
             who = [str(getattr(crops, name)[row]) for name in ("patient", "level", "site", "sex")]
-            writer.writerow([*who, round(float(crops.age[row]), 1), round(float(crops.vbmd[row]), 3), *(round(v, 4) for v in values)])
-
-
-def _log(folder: Path) -> dict[int, dict[str, float]]:
-    """Metrics by step; of a step that was repeated after an interruption the last."""
-    lines = map(json.loads, (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines())
-    return {line.pop("step"): line for line in lines}
+            writer.writerow(
+                [
+                    *who,
+                    round(float(crops.age[row]), 1),
+                    round(float(crops.vbmd[row]), 3),
+                    *(round(v, 4) for v in values),
+                    "yes" if crops.eligible[row] else "no",
+                ]
+            )
 
 
 def _mean(values) -> float | None:

@@ -12,7 +12,7 @@ import torch
 
 from ..network.models import working_device
 
-_CHECKPOINT_STEPS = 100
+CHECKPOINT_STEPS = 100
 
 
 def fit(
@@ -50,8 +50,8 @@ def fit(
         optimiser.step()
         schedule.step()
         total += float(value.detach())
-        if step % _CHECKPOINT_STEPS == 0 or step == steps:
-            count = step % _CHECKPOINT_STEPS or _CHECKPOINT_STEPS
+        if step % CHECKPOINT_STEPS == 0 or step == steps:
+            count = step % CHECKPOINT_STEPS or CHECKPOINT_STEPS
             _record(folder / "log.jsonl", step, steps, total / count, time.monotonic() - since)
             watch(step, model.eval())
             model.train()

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..grid import box_grid, resampled
+from ..roi.region import LARGEST_EXCLUDED_SHARE
 from ..simulation.cohort import Case, draw_cohort
 from ..simulation.crops import SimulatedCrop, scan_piece
 from ..simulation.findings import levels_of
@@ -93,9 +94,16 @@ def crop_of_case(case: Case, level: str, shape: Sequence[int], spacing_mm: float
         hu=np.rint(hu).astype(np.int16)[None],
         body=np.rint(255 * body).astype(np.uint8)[None],
         vbmd=np.array([piece.vbmd_mg_cm3], dtype=np.float32),
+        eligible=np.array([is_eligible(case, level, piece.truth)]),
         **{key: np.array([value], dtype=np.float32) for key, value in numbers.items()},
         **{key: np.array([value]) for key, value in texts.items()},
     )
+
+
+def is_eligible(case: Case, level: str, truth: dict) -> bool:
+    """Whether the paper would have measured this vertebra: not fractured, and not diseased beyond what a ROI can leave out."""
+    diseased = 1.0 - truth["roi"]["volume_cm3"] / truth["roi_with_lesions"]["volume_cm3"]
+    return case.spec.findings.fracture(level) is None and diseased <= LARGEST_EXCLUDED_SHARE
 
 
 #: Room for the centroid of the ROI, which lies beside that of the body, and for interpolation.
