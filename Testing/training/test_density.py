@@ -1,5 +1,6 @@
 """The study of the density network: crops with their truth, what it sees, its choice by folds, and the test that opens once."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from VertebralBMDLib.training import density, density_study  # noqa: E402
 from VertebralBMDLib.training.config import DensityConfig, Schedule, Simulated, read_density_config  # noqa: E402
 from VertebralBMDLib.training.crops import Crops  # noqa: E402
 from VertebralBMDLib.training.density_batches import Augmentation, density_batches, middle  # noqa: E402
-from VertebralBMDLib.training.density_study import Cohort, TestAlreadyOpened, study  # noqa: E402
+from VertebralBMDLib.training.density_study import Cohort, LockedTestOpened, study  # noqa: E402
 from VertebralBMDLib.training.simulated_crops import simulated_crops, varied_cases  # noqa: E402
 
 CONFIG = DensityConfig(
@@ -108,8 +109,8 @@ def test_added_mineral_moves_the_truth_as_it_moves_the_bone():
 
 
 def test_half_of_a_batch_comes_from_the_cohort():
-    crops = Crops.joined([made_crops(40, site="site-3"), made_crops(4)])
-    batch = a_batch(crops, batch=40)
+    crops = Crops.joined([made_crops(40, 7, "site-3"), made_crops(4)])
+    batch = a_batch(crops, own=frozenset({"hospital-1"}), batch=40)
     own = set(made_crops(4).vbmd.tolist())
     assert sum(value in own for value in batch["vbmd"].tolist()) >= 20
 
@@ -170,12 +171,15 @@ def test_the_locked_test_is_opened_once(finished):
     record = finished.parent / "test-opened.json"
     opened = json.loads(record.read_text(encoding="utf-8"))
     assert opened["sha256"] == sha256(finished) and opened["eligible"]["n"] == opened["all"]["n"] == 2
-    rows = (finished.parent / "density-test.csv").read_text(encoding="utf-8").splitlines()
-    assert len(rows) == 3 and rows[0].startswith("patient,level,site,sex,age,reference_mg_cm3,network_mg_cm3")
-    study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
+    rows = list(csv.DictReader((finished.parent / "density-readings.csv").open(encoding="utf-8")))
+    assert [row["split"] for row in rows] == ["validation"] * 10 + ["test"] * 2 and {row["eligible"] for row in rows} == {"yes", "no"}
+    assert json.loads(finished.with_suffix(".json").read_text(encoding="utf-8"))["results"]["locked test"] == opened
+    again = study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
     assert json.loads(record.read_text(encoding="utf-8")) == opened
+    assert json.loads(again.with_suffix(".json").read_text(encoding="utf-8"))["results"]["locked test"] == opened
+    assert len((finished.parent / "density-readings.csv").read_text(encoding="utf-8").splitlines()) == 13
     record.write_text(json.dumps(opened | {"sha256": "another"}), encoding="utf-8")
-    with pytest.raises(TestAlreadyOpened, match="Draw another cohort"):
+    with pytest.raises(LockedTestOpened, match="Draw another cohort"):
         study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
     record.write_text(json.dumps(opened), encoding="utf-8")
 

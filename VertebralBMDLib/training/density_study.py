@@ -54,13 +54,13 @@ class Cohort:
         return frozenset(self.crops.site[self.fold >= 0].tolist())
 
 
-class TestAlreadyOpened(ValueError):
+class LockedTestOpened(ValueError):
     """The locked test has judged another network already."""
 
 
 def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) -> Path:
     """Carry out the study; writes ``density.ts`` with its card, ``density-pooling.ts``, curves and tables to ``output``, and goes on
-    after an interruption. Raises TestAlreadyOpened, and ValueError for an ``output`` that holds another study."""
+    after an interruption. Raises LockedTestOpened, and ValueError for an ``output`` that holds another study."""
     check_same_training(output, asdict(config) | {"patients": len(np.unique(cohort.crops.patient))})
     found = {head: cross_validated(head, config, varied, cohort, output / head) for head in HEADS}
     best = {head: min(steps, key=lambda step: steps[step]["rmse"]) for head, steps in found.items()}
@@ -73,7 +73,7 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
         training = cohort.crops.where(cohort.fold >= 0)
         _correct(model, validated[training.eligible], training.vbmd[training.eligible])
         corrected = _corrected(model, validated)
-        _write_table(output / f"{name}-validation.csv", training, corrected)
+        _write_table(output / f"{name}-readings.csv", "validation", training, corrected)
         results = {
             "chosen by the folds": {"head": head, "steps": best[head], "of": {str(step): values for step, values in found[head].items()}},
             "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
@@ -161,42 +161,49 @@ def _corrected(model: torch.nn.Module, read: np.ndarray) -> np.ndarray:
 
 
 def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path) -> None:
-    """Judge the network on the locked test and log it; only the network that was judged may see it again."""
+    """Judge the network on the locked test and log that; no other network may see it afterwards."""
     locked = cohort.crops.where(cohort.fold < 0)
-    record = output / "test-opened.json"
-    if record.exists():
-        opened = json.loads(record.read_text(encoding="utf-8"))
-        if opened["sha256"] != sha256(network):
-            raise TestAlreadyOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
-        return
     if not len(locked):
         return
+    record, this = output / "test-opened.json", sha256(network)
+    opened = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
+    if opened and opened["sha256"] != this:
+        raise LockedTestOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
     read = readings(torch.jit.load(str(network)).eval(), locked, config)
-    _write_table(output / "density-test.csv", locked, read)
-    found = {"eligible": _judged_on(cohort.fold < 0, read, cohort), "all": judged(read, locked.vbmd)}
-    opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **found}
-    record.write_text(json.dumps(opened, indent=1) + "\n", encoding="utf-8")
+    if not opened:
+        found = {"eligible": _judged_on(cohort.fold < 0, read, cohort), "all": judged(read, locked.vbmd)}
+        opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": this, **found}
+        _write_json(record, opened)
+    _write_table(output / f"{DENSITY}-readings.csv", "test", locked, read)
+    card = network.with_suffix(".json")
+    facts = json.loads(card.read_text(encoding="utf-8"))
+    facts["results"]["locked test"] = opened
+    _write_json(card, facts)
 
 
-def _write_table(path: Path, crops: Crops, read: np.ndarray) -> None:
-    """Reference and reading of every row, as ``vertebral-bmd evaluate`` reads them."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+_COLUMNS = (
+    "split", "patient", "level", "site", "sex", "eligible", "age", "reference_mg_cm3",
+    "network_mg_cm3", "sd_mg_cm3", "low_mg_cm3", "high_mg_cm3", "osteoporosis_probability", "low_bone_mass_probability",
+)  # fmt: skip
+
+
+def _write_table(path: Path, split: str, crops: Crops, read: np.ndarray) -> None:
+    """Reference and reading of every row, as ``vertebral-bmd evaluate`` reads them; the test rows come after the validation rows."""
+    with path.open("w" if split == "validation" else "a", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        columns = ["patient", "level", "site", "sex", "age", "reference_mg_cm3", "network_mg_cm3", "sd_mg_cm3", "low_mg_cm3", "high_mg_cm3"]
-        writer.writerow([*columns, "osteoporosis_probability", "low_bone_mass_probability", "eligible"])
-        for row in range(len(crops)):
-            one = Reading(float(read[row, 0]), float(read[row, 1]))
-            values = one.vbmd_mg_cm3, one.sd_mg_cm3, *one.interval95_mg_cm3, one.osteoporosis_probability, one.low_bone_mass_probability
+        if split == "validation":
+            writer.writerow(_COLUMNS)
+        for row, (vbmd, sd) in enumerate(read.tolist()):
+            one = Reading(vbmd, sd)
             who = [str(getattr(crops, name)[row]) for name in ("patient", "level", "site", "sex")]
-            writer.writerow(
-                [
-                    *who,
-                    round(float(crops.age[row]), 1),
-                    round(float(crops.vbmd[row]), 3),
-                    *(round(v, 4) for v in values),
-                    "yes" if crops.eligible[row] else "no",
-                ]
-            )
+            numbers = float(crops.age[row]), float(crops.vbmd[row]), vbmd, sd, *one.interval95_mg_cm3
+            eligible = "yes" if crops.eligible[row] else "no"
+            probabilities = one.osteoporosis_probability, one.low_bone_mass_probability
+            writer.writerow([split, *who, eligible, *(f"{n:.3f}" for n in numbers), *(f"{p:.6f}" for p in probabilities)])
 
 
 def _mean(values) -> float | None:
