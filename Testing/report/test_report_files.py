@@ -210,3 +210,12 @@ def test_the_page_lists_rods_tissues_findings_and_remedies(tmp_path):
         "left out</small>",
     ):
         assert text in page, text
+
+
+def test_the_report_says_which_rois_the_user_edited(calibrated):
+    plain = document(calibrated)
+    edited = plain | dict(settings=plain["settings"] | dict(own_roi=True, roi_levels=["L1"]))
+    assert "edited by the user" not in render(plain)
+    assert "Region of interest of L1 drawn or edited by the user. Region of interest elsewhere: the vertebral body" in render(edited)
+    everywhere = plain | dict(settings=plain["settings"] | dict(own_roi=True))
+    assert "Region of interest drawn or edited by the user" in render(everywhere) and "elsewhere" not in render(everywhere)

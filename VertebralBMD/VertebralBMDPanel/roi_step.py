@@ -54,7 +54,7 @@ class RoiStep(Step):
             self._level = levels[0] if levels else ""
         self._fillTable(levels)
         self._showButtons()
-        self._showDisplay()
+        self._showSegments()
         if state.running or not self._segment():
             self.ui.editRoiButton.setChecked(False)
         self._showWords()
@@ -212,7 +212,7 @@ class RoiStep(Step):
         self.ui.resetRoiButton.setEnabled(edited)
         self.ui.resetRoiButton.setText(_("Reset {level}").format(level=self._level) if self._level else _("Reset"))
 
-    def _showDisplay(self):
+    def _showSegments(self):
         node = self._state.segmentationNode
         for box in (self.ui.showBodiesCheckBox, self.ui.showRoisCheckBox, self.ui.fillRoisCheckBox):
             box.setEnabled(node is not None)

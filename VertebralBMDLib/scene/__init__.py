@@ -12,9 +12,11 @@ from .save import save_scene, save_segmentation, scene_for
 from .segment_display import filled, set_filled, set_visible, visible
 from .segments import layers_of
 from .slices import show_in_slices
+from .volume_check import COPY_HELPS, preview, rectangular_copy
 from .volumes import add_volume, scan_from_volume, scan_maker
 
 __all__ = [
+    "COPY_HELPS",
     "RoiFollower",
     "add_volume",
     "awaiting_reading",
@@ -25,6 +27,8 @@ __all__ = [
     "layers",
     "layers_of",
     "measurement_of",
+    "preview",
+    "rectangular_copy",
     "reset_roi",
     "save_scene",
     "save_segmentation",
