@@ -5,7 +5,9 @@ uses MRML and logic classes where Slicer's own helpers reach for the application
 never logged.
 """
 
+from .plots import show_fit
 from .results import find_result, measurement_of, show_measurement
+from .rods import show_rods, with_own_rods
 from .save import save_scene, save_segmentation, scene_for
 from .slices import show_in_slices
 from .volumes import add_volume, scan_from_volume
@@ -18,6 +20,9 @@ __all__ = [
     "save_segmentation",
     "scan_from_volume",
     "scene_for",
+    "show_fit",
     "show_in_slices",
     "show_measurement",
+    "show_rods",
+    "with_own_rods",
 ]
