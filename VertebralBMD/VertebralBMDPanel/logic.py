@@ -1,7 +1,9 @@
 """Measurements in a worker process, results in the scene; for the panel and for scripts."""
 
 import logging
+import tempfile
 import time
+from pathlib import Path
 
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -22,7 +24,7 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         self.createWorker = WorkerProcess
-        self._run = self._volumeNode = None
+        self._run = self._volumeNode = self._files = None
 
     def getParameterNode(self):
         return VertebralBMDParameterNode(super().getParameterNode())
@@ -40,7 +42,9 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         or RuntimeError when the measurement fails.
         """
         self.cancel()
-        self._run = MeasurementRun(scene.scan_from_volume(volumeNode), settings or Settings(), self.createWorker())
+        self._files = tempfile.TemporaryDirectory(prefix="VertebralBMD-", ignore_cleanup_errors=True)
+        settings = scene.with_own_rods(volumeNode, settings or Settings(), scene.measurement_of(volumeNode)[0], Path(self._files.name))
+        self._run = MeasurementRun(scene.scan_from_volume(volumeNode), settings, self.createWorker())
         self._volumeNode = volumeNode
         while waitForCompletion:
             for event in self.poll():
@@ -58,6 +62,8 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
             try:
                 document, bodies, roi = self._run.results()
                 scene.show_measurement(self._volumeNode, document, bodies, roi)
+                scene.show_rods(self._volumeNode, document)
+                scene.show_fit(self._volumeNode, document)
                 scene.show_in_slices(self._volumeNode, document)
             except (OSError, ValueError, RuntimeError) as error:
                 events[-1] = dict(event="error", code=None, message=_("The result could not be shown: {error}").format(error=error))
@@ -71,4 +77,6 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         """Stop the measurement, if there is one, with all its processes, and delete its temporary files."""
         if self._run:
             self._run.close()
-        self._run = self._volumeNode = None
+        if self._files:
+            self._files.cleanup()
+        self._run = self._volumeNode = self._files = None

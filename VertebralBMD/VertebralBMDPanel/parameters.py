@@ -17,16 +17,24 @@ class VertebralBMDParameterNode:
     levels: str = "L1, L2"
     # ROI
     erosionMm: Annotated[float, WithinRange(2, 20)] = 3.0
-    # Calibration
+    # Calibration: a request as VertebralBMDLib.calibration.request describes it; a material to convert to or ""; a name of limits
+    calibration: str = "auto"
+    convertTo: str = ""
+    convertFactor: Annotated[float, WithinRange(0.5, 2)] = 1.0
+    thresholds: str = "acr"
     # Result
 
 
 def settings_of(parameterNode):
     """The VertebralBMDLib.settings.Settings of a parameter node. Raises ValueError for levels that do not exist."""
     from VertebralBMDLib.anatomy import label_of
+    from VertebralBMDLib.calibration_choice import calibration_settings
     from VertebralBMDLib.settings import Settings
 
     levels = tuple(re.findall(r"\w+", parameterNode.levels.upper()))
     if not [label_of(level) for level in levels]:
         raise ValueError("Name at least one level, for example L1, L2.")
-    return Settings(levels=levels, erosion_mm=parameterNode.erosionMm)
+    calibration = calibration_settings(
+        parameterNode.calibration, parameterNode.convertTo, parameterNode.convertFactor, parameterNode.thresholds
+    )
+    return Settings(levels=levels, erosion_mm=parameterNode.erosionMm, **calibration)

@@ -8,6 +8,11 @@ from .words import material, number, unit
 
 TISSUES = {"air": "air", "fat": "fat", "muscle": "muscle", "blood": "blood", "cortical_bone": "cortical bone"}
 
+#: Each status of a check, from good to bad: a sign and a word, so that neither rests on colour.
+STATUS = {"pass": ("✓", "pass"), "warn": ("⚠", "warn"), "fail": ("✗", "fail")}
+
+_CHECKS = {"R_SQUARED": "R²", "RMSE": "RMSE", "SLOPE_INVERTED": "Slope, inverted", "TISSUE_GATE": "Tissue"}
+
 _TIERS = {"phantom": "Phantom in the scan", "asynchronous": "Asynchronous phantom scan", "none": "None"}
 _TISSUE_TIERS = {"site": "Site regression on the patient's own tissues", "physics": "Patient's own tissues (physics, research only)"}
 
@@ -105,6 +110,11 @@ def conversion(document: dict) -> str:
     if not asked or "MATERIAL_CONVERTED" not in document["patient"]["flags"]:
         return ""
     return f"converted to {material(asked['material'])} by the factor {asked['factor']:g}"
+
+
+def check_name(code: str) -> str:
+    """The name of a check: "Rod noise" for ROD_NOISE."""
+    return _CHECKS.get(code, code.replace("_", " ").capitalize())
 
 
 def doubtful(document: dict) -> list[dict]:

@@ -38,14 +38,18 @@ def scan_from_volume(volume_node) -> Scan:
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(axes_lps[:3, 3].tolist())
     image.SetDirection(direction.ravel().tolist())
-    return checked(image, _acquisition(volume_node))
+    return checked(image, acquisition_of(dicom_file(volume_node)))
 
 
-def _acquisition(volume_node) -> Acquisition:
-    """From the DICOM file the volume came from, while Slicer's database still has it; otherwise all unknown."""
+def dicom_file(volume_node) -> str:
+    """The first DICOM file the volume came from, while Slicer's database still has it; otherwise ""."""
     instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
-    path = database.fileForInstance(instances[0]) if instances and database else ""
+    return database.fileForInstance(instances[0]) if instances and database else ""
+
+
+def acquisition_of(path: str) -> Acquisition:
+    """As the header of a DICOM file says, all unknown for "" and where the file has gone. Raises Refused(VIRTUAL_NON_CONTRAST)."""
     try:
         return read_acquisition(path) if path else Acquisition()
     except Refused as refusal:
