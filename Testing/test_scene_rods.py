@@ -282,14 +282,14 @@ def test_a_saved_scene_brings_rods_and_charts_back(volume, read, tmp_path, mrml)
     assert fit.GetNthPlotSeriesNode(1).GetTableNode() is table and table.GetNumberOfRows() == 3
 
 
-def test_moved_rods_are_measured_again(scan, measured, patient_files, mrml, tmp_path):
+def test_moved_rods_are_measured_again(scan, patient_files, mrml, tmp_path):
     """A simulated patient on a phantom, measured by the whole pipeline; then every point is 2 mm off, and the rods are still read."""
-    read, volume = document(measured), scene.add_volume(mrml, scan, "patient")
+    asked = Settings(device="cpu", bodies=Path(patient_files) / "bodies.nii.gz")
+    read, volume = document(measure(scan, asked)), scene.add_volume(mrml, scan, "patient")
     node = rods.show_rods(volume, read)
     assert node.GetNumberOfControlPoints() == 3
     for index in range(3):
         move(node, index, (1.5, -1.5, 4.0))
-    asked = Settings(device="cpu", bodies=Path(patient_files) / "bodies.nii.gz")
     again = document(measure(scan, rods.with_own_rods(volume, asked, read, tmp_path)))
     slope = again["calibration"]["slope_mg_cm3_per_hu"]
     assert again["settings"]["own_rods"] and again["settings"]["calibration"] == "phantom:qrm-bdc3"

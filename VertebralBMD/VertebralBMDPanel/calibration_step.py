@@ -7,7 +7,9 @@ import ctk
 from slicer.i18n import tr as _
 
 from VertebralBMDLib import calibration_choice as choice
+from VertebralBMDLib.quality import Refused
 from VertebralBMDLib.report import calibration
+from VertebralBMDLib.scan import Acquisition
 from VertebralBMDLib.scene import plots, rods, volumes
 
 from .certificate_editor import CertificateEditor
@@ -110,8 +112,11 @@ class CalibrationStep(Step):
         volume = self._state.volume
         key = (path, os.path.getmtime(path) if os.path.exists(path) else None, volume and volume.GetID())
         if self._fileSaid[0] != key:
-            source = volumes.dicom_file(volume) if volume else ""
-            self._fileSaid = (key, *choice.phantom_scan_html(path, volumes.acquisition_of(source)))
+            try:
+                acquisition = volumes.acquisition_of(volumes.dicom_file(volume) if volume else "")
+            except Refused:  # No scan to calibrate; the step Scan says why.
+                acquisition = Acquisition()
+            self._fileSaid = (key, *choice.phantom_scan_html(path, acquisition))
         return self._fileSaid[2]
 
     def _onRequest(self):
