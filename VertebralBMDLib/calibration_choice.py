@@ -57,15 +57,20 @@ def limits() -> list[tuple[str, str]]:
 
 
 def checks_html(checks: Iterable[dict]) -> str:
-    """The checks of measurement.json as HTML that Qt's rich text understands: failures first, each with a sign and in words."""
+    """The checks of measurement.json as HTML that Qt's rich text understands: failures first, each with a sign and in words.
+
+    What did not pass says why, and what to do."""
     order = list(calibration.STATUS)[::-1]
     return "".join(f"<p style='margin: 2px 0px'>{_line(check)}</p>" for check in sorted(checks, key=lambda c: order.index(c["status"])))
 
 
 def _line(check: dict) -> str:
     sign, word = calibration.STATUS[check["status"]]
-    value = f": {check['value']:.4g}".replace("-", "−") if check.get("value") is not None else ""
-    told = f"{calibration.check_name(check['code'])}{value} ({check['limit']}). {check['message']} {check.get('remedy') or ''}".rstrip()
+    digits = ".4f" if check["code"] == "R_SQUARED" else ".4g"
+    value = f": {check['value']:{digits}}".replace("-", "−") if check.get("value") is not None else ""
+    told = f"{calibration.check_name(check['code'])}{value} ({check['limit']})"
+    if check["status"] != "pass":
+        told = f"{told}. {check['message']} {check.get('remedy') or ''}".rstrip()
     return f"<b>{sign} {word}</b> {html.escape(told)}"
 
 

@@ -176,11 +176,11 @@ def test_line_checks_and_rods_of_the_measurement_are_shown(panel, show, line):
     assert checks.count("✓ pass") == len(said["calibration"]["checks"]) > 4 and "R²" in checks and "Rod noise" in checks
     assert ui.calibrationButton.property("text").startswith("✓") and "qrm-bdc3" in ui.calibrationButton.toolTip()
     view = ui.rodsTableView
-    assert [view.verticalHeaderItem(i).text() for i in range(view.rowCount())] == ["R1", "R2", "R3"]
-    assert [view.horizontalHeaderItem(i).text() for i in range(5)] == [
+    assert [view.horizontalHeaderItem(i).text() for i in range(view.columnCount())] == ["R1", "R2", "R3"]
+    assert [view.verticalHeaderItem(i).text() for i in range(view.rowCount())] == [
         "Certificate (mg/cm³ CaHA)", "HU", "SD (HU)", "Line (mg/cm³ CaHA)", "Residual (mg/cm³ CaHA)"
     ]  # fmt: skip
-    assert view.item(1, 0).text() in ("400", "400.0") and "Found in the scan" in ui.rodsLabel.text()
+    assert view.item(0, 1).text() in ("400", "400.0") and "Found in the scan" in ui.rodsLabel.text()
     assert [b.isEnabled() for b in (ui.rodsForgetButton, ui.rodsMeasureButton, ui.lineChartButton)] == [False, False, True]
 
 

@@ -156,6 +156,8 @@ class CalibrationStep(Step):
         self.ui.rodsGroupBox.setVisible(bool(volume and (fit or status or self._chosenPhantom())))
         self.ui.rodsTableView.setVisible(fit is not None)
         self.ui.rodsTableView.setMRMLTableNode(fit[0] if fit else None)
+        if fit:
+            self.ui.rodsTableView.setProperty("transposed", True)  # Without a node the view refuses it.
         self.ui.rodsLabel.setText(_rods_text(status, node))
         self.ui.rodsPlaceButton.setEnabled(bool(self._chosenPhantom()))
         for button in (self.ui.rodsForgetButton, self.ui.rodsMeasureButton):
