@@ -19,7 +19,6 @@ if importlib.util.find_spec("VertebralBMDLib") is None:
 from VertebralBMDLib import scene
 from VertebralBMDLib.quality import MESSAGES, Refused
 from VertebralBMDLib.report import words
-from VertebralBMDLib.summary import overall_progress
 from VertebralBMDPanel.calibration_step import CalibrationStep
 from VertebralBMDPanel.logic import POLL_MS, VertebralBMDLogic
 from VertebralBMDPanel.parameters import settings_of
@@ -27,6 +26,7 @@ from VertebralBMDPanel.result_step import ResultStep
 from VertebralBMDPanel.roi_step import RoiStep
 from VertebralBMDPanel.scan_step import ScanStep
 from VertebralBMDPanel.step import PanelState
+from VertebralBMDPanel.support import Support
 from VertebralBMDPanel.vertebrae_step import VertebraeStep
 
 #: Packages that a reload of the module must read anew.
@@ -55,7 +55,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = self._parameterNode = self._guiTag = None
-        self.steps = []
+        self.steps, self.said = [], ""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -73,6 +73,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             ResultStep(self, self.ui.resultButton),
         ]
         self.ui = slicer.util.childWidgetVariables(uiWidget)  # Now with the widgets of all steps.
+        self.support = Support(self)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.onPoll)
@@ -84,6 +85,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.onSceneStartClose()
+        self.logic.close()
         self.removeObservers()
 
     def enter(self):
@@ -166,11 +168,15 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.refresh()
 
     def onPoll(self):
-        for event in self.logic.poll():
-            if event["event"] == "progress":
-                self.say(*overall_progress(event))
-            elif event["event"] in ("done", "error"):
-                self.stop(event.get("message", ""))
+        events = {event["event"]: event for event in self.logic.poll()}  # Of each kind, the last one tells.
+        if "device" in events:
+            self.support.showDevice()
+        if "progress" in events:
+            self.say(self.logic.progress.sentence(), self.logic.progress.percent)
+        end = events.get("error") or events.get("done")
+        if end:
+            self.support.showTorch(end.get("code") != "TORCH_MISSING")
+            self.stop(end.get("message", ""))
 
     def stop(self, text):
         """End the measurement, if there is one, and say ``text``."""
@@ -181,6 +187,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def say(self, text, percent=0):
         """Show a sentence below the Measure button, and how far a measurement is."""
+        self.said = text
         self.ui.progressBar.setValue(percent)
         self.ui.statusLabel.setText(text)
         self.ui.statusLabel.setVisible(bool(text))

@@ -6,22 +6,26 @@ never logged.
 """
 
 from .plots import show_fit
-from .results import find_result, measurement_of, show_measurement
+from .results import find_result, measurement_of, show_layers, show_measurement
 from .rods import show_rods, with_own_rods
 from .save import save_scene, save_segmentation, scene_for
+from .segments import layers_of
 from .slices import show_in_slices
-from .volumes import add_volume, scan_from_volume
+from .volumes import add_volume, scan_from_volume, scan_maker
 
 __all__ = [
     "add_volume",
     "find_result",
+    "layers_of",
     "measurement_of",
     "save_scene",
     "save_segmentation",
     "scan_from_volume",
+    "scan_maker",
     "scene_for",
     "show_fit",
     "show_in_slices",
+    "show_layers",
     "show_measurement",
     "show_rods",
     "with_own_rods",

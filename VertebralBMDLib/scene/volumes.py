@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -24,21 +26,36 @@ def scan_from_volume(volume_node) -> Scan:
     Raises Refused: NONLINEAR_TRANSFORM, SHEARED, VIRTUAL_NON_CONTRAST, NOT_3D (also for a node without voxels) and those of
     ``scan.checked``.
     """
+    return scan_maker(volume_node)()
+
+
+def scan_maker(volume_node) -> Callable[[], Scan]:
+    """A function that makes the Scan of a vtkMRMLScalarVolumeNode, in any thread, because copying its voxels takes a while.
+
+    The node itself is read now, so it may change or go. Raises Refused: NONLINEAR_TRANSFORM, NOT_3D (a node without voxels);
+    the other refusals of ``scan_from_volume`` are raised by the function.
+    """
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:
         raise Refused(Code.NOT_3D, "the volume has no voxels")
-    axes_lps = LPS_RAS @ _ijk_to_world(volume_node)
+    components = data.GetNumberOfScalarComponents()
+    shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
+    voxels = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
+    matrix, path = ijk_to_world(volume_node), dicom_file(volume_node)
+    return lambda: checked(placed(sitk.GetImageFromArray(voxels, isVector=components > 1), matrix), acquisition_of(path))
+
+
+def placed(image: sitk.Image, ijk_to_world: np.ndarray) -> sitk.Image:
+    """``image``, its voxels laid into world LPS by a 4 x 4 matrix from indices to world RAS. Raises Refused(SHEARED)."""
+    axes_lps = LPS_RAS @ ijk_to_world
     spacing = np.linalg.norm(axes_lps[:3, :3], axis=0)
     direction = axes_lps[:3, :3] / spacing
     if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
         raise Refused(Code.SHEARED)
-    components = data.GetNumberOfScalarComponents()
-    shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
-    image = sitk.GetImageFromArray(vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape), isVector=components > 1)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(axes_lps[:3, 3].tolist())
     image.SetDirection(direction.ravel().tolist())
-    return checked(image, acquisition_of(dicom_file(volume_node)))
+    return image
 
 
 def dicom_file(volume_node) -> str:
@@ -78,19 +95,25 @@ def add_volume(scene, scan: Scan, name: str):
     return volume_node
 
 
-def _ijk_to_world(volume_node) -> np.ndarray:
+def ijk_to_world(volume_node) -> np.ndarray:
     """4 x 4 matrix from the first voxel's index (0, 0, 0) to world RAS mm; refuses a non-linear parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     result = array(matrix)
     result[:3, 3] = (result @ [*volume_node.GetImageData().GetExtent()[::2], 1])[:3]
-    transform = volume_node.GetParentTransformNode()
+    return to_world(volume_node) @ result
+
+
+def to_world(node) -> np.ndarray:
+    """4 x 4 matrix from a node's own RAS to world RAS mm. Raises Refused(NONLINEAR_TRANSFORM)."""
+    transform = node.GetParentTransformNode()
     if transform is None:
-        return result
+        return np.eye(4)
     if not transform.IsTransformToWorldLinear():
         raise Refused(Code.NONLINEAR_TRANSFORM)
+    matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
-    return array(matrix) @ result
+    return array(matrix)
 
 
 def array(matrix) -> np.ndarray:
