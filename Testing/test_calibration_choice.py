@@ -1,6 +1,7 @@
 """The choices of the calibration in words, without Qt."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import report_case
@@ -43,8 +44,11 @@ def test_the_menus_offer_what_can_calibrate_and_every_limit():
     assert [name for name, _title in choice.limits()] == ["acr", "east-asian-women", "integral", "pickhardt-hu"]
 
 
+CASE = cache(report_case.measurement)
+
+
 def status_of(checks=(), source="phantom", method=None, refusals=()):
-    case = report_case.measurement()
+    case = CASE()
     line = replace(case.calibration, source=source, method=method, checks=checks)
     return choice.calibration_status(document(replace(case, calibration=line, assessment=replace(case.assessment, refusals=refusals))))
 

@@ -1,6 +1,7 @@
 """Rods as points that can be moved, and as table and charts, on the real MRML of slicer-core."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,12 @@ def drawn(name, hu=None):
     return scan, calibrate(scan, f"phantom:{name}", CENTRES)[0]
 
 
+CASE = cache(report_case.measurement)
+
+
 def said(calibration, **more):
     """measurement.json of a small case with this calibration."""
-    return document(replace(report_case.measurement(), calibration=calibration, **more))
+    return document(replace(CASE(), calibration=calibration, **more))
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +240,7 @@ def test_mindways_rods_lie_on_the_line_where_their_water_is_taken_off(mrml, mind
 
 
 def test_a_conversion_leaves_rods_and_line_in_the_phantoms_material(volume, qrm):
-    case = report_case.measurement()
+    case = CASE()
     assessment = replace(case.assessment, flags=(*case.assessment.flags, Code.MATERIAL_CONVERTED))
     settings = replace(case.settings, convert=("K2HPO4", 0.8))
     read = said(converted(qrm[1], "K2HPO4", 0.8), assessment=assessment, settings=settings)

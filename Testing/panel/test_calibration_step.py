@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import report_case
@@ -23,6 +24,9 @@ TAKEN = Acquisition(
     kvp=120.0, kernel="STANDARD", manufacturer="MAKER", model="ONE", device_serial="7",
     table_height_mm=135.0, reconstruction_diameter_mm=400.0, acquired_on="2024-03-01",
 )  # fmt: skip
+
+
+CASE = cache(report_case.measurement)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def show(panel, volume):
 
     def shown(calibration, **more):
         panel.enter()
-        said = document(replace(report_case.measurement(), calibration=calibration, **more))
+        said = document(replace(CASE(), calibration=calibration, **more))
         scene.show_measurement(volume, said, None, None)
         scene.show_rods(volume, said)
         scene.show_fit(volume, said)
