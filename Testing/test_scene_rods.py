@@ -278,6 +278,7 @@ def test_a_saved_scene_brings_rods_and_charts_back(volume, read, tmp_path, mrml)
     manager.SetCacheManager(cache)
     again.SetCacheManager(cache)
     again.SetDataIOManager(manager)
+    again.RegisterNodeClass(slicer.vtkMRMLMarkupsJsonStorageNode())  # As Slicer's markups module does.
     assert again.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
     loaded = again.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     assert rods.rods_status(loaded, scene.measurement_of(loaded)[0]) == "placed"
