@@ -132,7 +132,8 @@ def _known_phantom(node) -> str:
 def _empty_node(volume_node):
     """The node for the points, without any, in the frame of the volume."""
     # In a scene without Slicer's markups module the points would not be saved.
-    volume_node.GetScene().RegisterNodeClass(slicer.vtkMRMLMarkupsJsonStorageNode())
+    if not volume_node.GetScene().GetClassNameByTag("MarkupsJsonStorage"):
+        volume_node.GetScene().RegisterNodeClass(slicer.vtkMRMLMarkupsJsonStorageNode())
     node = result_node(volume_node, _CLASS, "rods")
     node.SetFixedNumberOfControlPoints(False)
     node.RemoveAllControlPoints()
