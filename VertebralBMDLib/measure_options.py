@@ -35,7 +35,9 @@ def add_options(parser: argparse.ArgumentParser, one_scan: bool = True) -> None:
         help="box along the patient's or the vertebra's axes, or ball",
     )
     parser.add_argument("--region", choices=("eroded", "ellipse"), default="eroded", help="the eroded body or the classic ellipse")
-    parser.add_argument("--central-fraction", type=float, default=0.5, help="share of the body's height that the ROI keeps")
+    parser.add_argument(
+        "--central-fraction", type=float, default=Settings.central_fraction, help="share of the body's height that the ROI keeps"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
         "--allow",

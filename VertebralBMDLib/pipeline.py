@@ -73,7 +73,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
     """
     seconds: dict[str, float] = {}
     thresholds = diagnosis.load_thresholds(settings.thresholds)
-    check_request(settings.calibration, settings.rods)
+    check_request(settings.calibration, scan, settings.rods)
     device = working_device(settings.device)
     with _stage("segmentation", seconds, progress):
         vertebrae = _vertebrae(scan, settings, device, progress)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .calibration.request import parsed
 from .quality import Code
+from .roi import CENTRAL_FRACTION
 
 _EROSION_MM = (2.0, 20.0)
 
@@ -37,7 +38,7 @@ class Settings:
     erosion_mm: float = 3.0
     erosion_shape: str = "box"
     region: str = "eroded"
-    central_fraction: float = 0.5
+    central_fraction: float = CENTRAL_FRACTION
     thresholds: str = "acr"
     device: str = "auto"
     allow: frozenset[Code] = frozenset()

@@ -37,7 +37,10 @@ def table(folder, rows, header="id,x,y,z"):
 def markups(folder, rows, system="LPS"):
     path = folder / "rods.mrk.json"
     side = -1.0 if system == "RAS" else 1.0
-    own = [{"label": f"{name}-{k}", "position": [side * x, side * y, z]} for k, (name, (x, y, z)) in enumerate(rows)]
+    own = [
+        {"label": f"{name}-{k}" if k % 2 else f"{name}: 100 mg/cm³ CaHA", "position": [side * x, side * y, z]}
+        for k, (name, (x, y, z)) in enumerate(rows)
+    ]
     own.append({"label": "F-1", "position": [0.0, 0.0, 0.0], "positionStatus": "undefined"})
     path.write_text(json.dumps({"markups": [{"type": "Fiducial", "coordinateSystem": system, "controlPoints": own}]}), encoding="utf-8")
     return path

@@ -127,6 +127,13 @@ def test_a_tier_that_fails_is_shown_and_not_replaced(with_phantom, phantom_file)
     assert found.source == "asynchronous" and not found.usable and codes == (Code.CALIBRATION_FAILED,)
 
 
+def test_rods_of_ones_own_that_cannot_be_used_are_named_before_anything_is_measured(with_phantom, tmp_path):
+    table = tmp_path / "rods.csv"
+    table.write_text("id,x,y,z\nR9,0,0,0\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="R9 is no rod of qrm-bdc3"):
+        check_request("phantom:qrm-bdc3", with_phantom, table)
+
+
 def test_a_conversion_scales_everything_that_is_a_density(with_phantom):
     found, _codes = calibrate(with_phantom, "phantom", CENTRES)
     other = converted(found, "K2HPO4", 0.8)
@@ -142,11 +149,12 @@ def test_rods_of_ones_own_need_a_named_phantom(with_phantom, tmp_path):
     found, codes = calibrate(with_phantom, "phantom:qrm-bdc3", CENTRES, rods=table)
     automatic, _codes = calibrate(with_phantom, "phantom:qrm-bdc3", CENTRES)
     assert codes == () and found.slope_mg_cm3_per_hu == pytest.approx(automatic.slope_mg_cm3_per_hu, rel=0.003)
+    check_request("phantom:qrm-bdc3", with_phantom, table)
     with pytest.raises(ValueError, match="phantom:NAME"):
-        check_request("auto", table)
+        check_request("auto", with_phantom, table)
 
 
-def test_files_that_cannot_be_used_are_named_before_anything_is_measured(tmp_path):
+def test_files_that_cannot_be_used_are_named_before_anything_is_measured(with_phantom, tmp_path):
     (tmp_path / "site.json").write_text(json.dumps({"schema": SITE}), encoding="utf-8")
     for request_text, name in (
         ("phantom:unknown", "unknown"),
@@ -155,7 +163,7 @@ def test_files_that_cannot_be_used_are_named_before_anything_is_measured(tmp_pat
         (f"tissue:{tmp_path / 'site.json'}", "site.json"),
     ):
         with pytest.raises(ValueError, match=name):
-            check_request(request_text)
+            check_request(request_text, with_phantom)
     with pytest.raises((ValueError, FileNotFoundError), match="nowhere"):
-        check_request(f"async:{tmp_path / 'nowhere.json'}")
-    check_request("auto")
+        check_request(f"async:{tmp_path / 'nowhere.json'}", with_phantom)
+    check_request("auto", with_phantom)

@@ -60,3 +60,10 @@ def wait_for(condition, seconds=20):
         assert time.monotonic() < end, "waited in vain"
         slicer.qtApplication.processEvents()
         time.sleep(0.005)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False

@@ -32,7 +32,7 @@ def start():
 
     names = {name: getattr(module, name) for module in (QtCore, QtGui, QtWidgets) for name in dir(module) if not name.startswith("_")}
     _module("qt", **names | {"QUiLoader": widgets.UiLoader})
-    _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton)
+    _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton, ctkPathLineEdit=widgets.ctkPathLineEdit)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     _module("slicer.parameterNodeWrapper", **parameter_node.API)
     _module(
@@ -46,7 +46,9 @@ def start():
         layoutManager=lambda: None, testingEnabled=lambda: True, applicationName="Stand-in", applicationVersion="5.13.0"
     )
     slicer.qMRMLSegmentEditorWidget = segment_editor.qMRMLSegmentEditorWidget
+    slicer.app.processEvents = slicer.qtApplication.processEvents
     slicer.modules = types.SimpleNamespace()
+    slicer.util.getModuleWidget = lambda name: getattr(slicer.modules, f"{name}Widget")
     slicer.util.childWidgetVariables = lambda top: types.SimpleNamespace(
         **{child.objectName(): child for child in top.findChildren(QtWidgets.QWidget) if child.objectName()}
     )

@@ -1,7 +1,9 @@
 """Measurements in a resident worker process, results in the scene; for the panel and for scripts."""
 
 import logging
+import tempfile
 import time
+from pathlib import Path
 
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -9,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from VertebralBMDLib import scene
 from VertebralBMDLib.diagnostics import without_paths
 from VertebralBMDLib.edits import network_beam
-from VertebralBMDLib.measurement_run import MeasurementRun
+from VertebralBMDLib.measurement_run import MeasurementRun, wait_for_closed_runs
 from VertebralBMDLib.reading_run import ReadingRun
 from VertebralBMDLib.run_progress import RunProgress
 from VertebralBMDLib.settings import Settings
@@ -33,7 +35,7 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         self.createWorker = Worker
         self.device = None
         self.progress = RunProgress()
-        self._worker = self._run = self._volumeNode = None
+        self._worker = self._run = self._volumeNode = self._files = None
 
     def getParameterNode(self):
         return VertebralBMDParameterNode(super().getParameterNode())
@@ -53,12 +55,15 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
 
         settings: a VertebralBMDLib.settings.Settings; images: SimpleITK label maps for settings that name a file, such as
         {"bodies": image}. Returns the content of measurement.json, or None at once without waitForCompletion; then call
-        ``poll`` while ``running``. Raises Refused for a volume that cannot be handed over, OSError or RuntimeError when the
+        ``poll`` while ``running``. Rods that the user moved or placed in the volume are read where they are. Raises Refused
+        for a volume that cannot be handed over, ValueError for rods of an unknown phantom, OSError or RuntimeError when the
         measurement fails.
         """
         self.cancel()
         makeScan = scene.scan_maker(volumeNode)
-        self._run = MeasurementRun(self._resident(), makeScan, settings or Settings(), images, _prepared)
+        self._files = tempfile.TemporaryDirectory(prefix="VertebralBMD-", ignore_cleanup_errors=True)
+        settings = scene.with_own_rods(volumeNode, settings or Settings(), scene.measurement_of(volumeNode)[0], Path(self._files.name))
+        self._run = MeasurementRun(self._resident(), makeScan, settings, images, _prepared)
         self._volumeNode = volumeNode
         self.progress = RunProgress(self.progress.seconds)
         while waitForCompletion:
@@ -81,6 +86,8 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
             try:
                 document, layers = self._run.result
                 scene.show_layers(self._volumeNode, document, layers)
+                scene.show_rods(self._volumeNode, document)
+                scene.show_fit(self._volumeNode, document)
                 scene.show_in_slices(self._volumeNode, document)
             except (OSError, ValueError, RuntimeError) as error:
                 events[-1] = dict(event="error", code=None, message=_("The result could not be shown: {error}").format(error=error))
@@ -101,7 +108,9 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         """Stop the measurement, if there is one, with all its processes, and delete its temporary files."""
         if self._run:
             self._run.close()
-        self._run = self._volumeNode = None
+        if self._files:
+            self._files.cleanup()
+        self._run = self._volumeNode = self._files = None
 
     def close(self):
         """As ``cancel``, and end the worker too; the next measurement starts a new one."""
@@ -109,6 +118,7 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         if self._worker:
             self._worker.close()
         self._worker = None
+        wait_for_closed_runs()
 
     def _resident(self):
         if self._worker is None:

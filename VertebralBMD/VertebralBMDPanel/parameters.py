@@ -20,13 +20,18 @@ class VertebralBMDParameterNode:
     erosionShape: Annotated[str, Choice(["box", "vertebra", "ball"])] = "box"
     region: Annotated[str, Choice(["eroded", "ellipse"])] = "eroded"
     centralFraction: Annotated[float, WithinRange(0.1, 1)] = 0.5
-    # Calibration
+    # Calibration: a request as VertebralBMDLib.calibration.request describes it; a material to convert to or ""; a name of limits
+    calibration: str = "auto"
+    convertTo: str = ""
+    convertFactor: Annotated[float, WithinRange(0.5, 2)] = 1.0
+    thresholds: str = "acr"
     # Result
 
 
 def settings_of(parameterNode):
     """The VertebralBMDLib.settings.Settings of a parameter node. Raises ValueError for levels that do not exist."""
     from VertebralBMDLib.anatomy import label_of
+    from VertebralBMDLib.calibration_choice import calibration_settings
     from VertebralBMDLib.settings import Settings
 
     levels = tuple(re.findall(r"\w+", parameterNode.levels.upper()))
@@ -38,4 +43,5 @@ def settings_of(parameterNode):
         erosion_shape=parameterNode.erosionShape,
         region=parameterNode.region,
         central_fraction=round(parameterNode.centralFraction, 2),
+        **calibration_settings(parameterNode.calibration, parameterNode.convertTo, parameterNode.convertFactor, parameterNode.thresholds),
     )

@@ -59,15 +59,37 @@ def load_phantom(name: str) -> Phantom:
     Raises ValueError, naming the file and what is wrong in it: unknown or missing keys, an unknown base, rod or material,
     rods given twice, water on some rods only, numbers that are none or absurd.
     """
+    path = _path(name)
+    try:
+        return phantom_of(_whole(path))
+    except ValueError as error:
+        raise ValueError(f"phantom file {path.name}: {error}") from error
+
+
+def load_entry(name: str) -> dict:
+    """What the file of ``load_phantom`` holds, a small certificate with all that it is based on. Raises ValueError as it does."""
+    load_phantom(name)
+    return _whole(_path(name))
+
+
+def own_certificate(entry: dict) -> dict:
+    """What is said of an entry whose densities are the user's own: they are no longer what the catalogue's source says."""
+    return dict(
+        name=f"{entry['name']}-own", title=f"{entry['title']}, own certificate", serial=None, source="Own certificate.", confidence="H"
+    )
+
+
+def _path(name: str) -> Path:
     names = phantom_names()
     path = resource("Phantoms", f"{name}.json") if name in names else Path(name)
     if path.suffix != ".json" or not path.is_file():
         raise ValueError(f"phantom must be one of {', '.join(names)} or a JSON file of that form, not {name!r}")
-    try:
-        entry = _read(path)
-        return _phantom(_completed(entry) if "based_on" in entry else entry)
-    except ValueError as error:
-        raise ValueError(f"phantom file {path.name}: {error}") from error
+    return path
+
+
+def _whole(path: Path) -> dict:
+    entry = _read(path)
+    return _completed(entry) if "based_on" in entry else entry
 
 
 def _read(path: Path) -> dict:
@@ -98,13 +120,9 @@ def _completed(own: dict) -> dict:
     unknown = changed.keys() - {rod["id"] for rod in base["rods"]}
     if unknown:
         raise ValueError(f"{base['name']} has no rod {', '.join(sorted(unknown))}")
-    # Densities of another serial are no longer what the catalogue's source says.
-    own_certificate = dict(
-        name=f"{base['name']}-own", title=f"{base['title']}, own certificate", serial=None, source="Own certificate.", confidence="H"
-    )
     return (
         base
-        | own_certificate
+        | own_certificate(base)
         | {key: value for key, value in own.items() if key != "based_on"}
         | dict(
             rods=[rod | changed.get(rod["id"], {}) for rod in base["rods"]],
@@ -113,7 +131,8 @@ def _completed(own: dict) -> dict:
     )
 
 
-def _phantom(entry: dict) -> Phantom:
+def phantom_of(entry: dict) -> Phantom:
+    """The phantom that a whole entry describes. Raises ValueError, which says what is wrong with it."""
     _object(entry, "it", (*_NEEDED, *_OPTIONAL), _NEEDED)
     for key, allowed in (("material", MATERIALS), ("use", ("calibration", "validation"))):
         if entry[key] not in allowed:

@@ -19,7 +19,7 @@ def placed_rods(path: Path, image: sitk.Image, phantom: Phantom | None) -> tuple
     """The rods in a file of the user's, in the order of the certificate of the named ``phantom``.
 
     ``path``: Slicer points (.mrk.json, .fcsv) or a table (.csv with columns id, x, y, z in LPS mm), each point named after
-    its rod ("A"; further points of a rod "A" or "A-2"); or a label map in which label i is the i-th rod of the certificate.
+    its rod ("A" or "A: 100 mg/cm³"; further points of it also "A-2"); or a label map in which label i is the i-th rod of the certificate.
     ``image``: the scan. Raises ValueError for a file that cannot be read, no phantom, an unknown rod, too few rods, two
     rods in one place and a point outside the scan.
     """
@@ -61,8 +61,8 @@ def _check(placed: Sequence[PlacedRod], image: sitk.Image, phantom: Phantom, fil
 
 
 def _rod_id(name: str, ids: Sequence[str]) -> str | None:
-    """The rod that a point is named after: its id itself, or its id and a number."""
-    stem = re.sub(r"[-_ ]\d+$", "", name.strip())
+    """The rod that a point is named after: its id itself, or its id and a number ("A-2"), or what is said of it ("A: 100 mg/cm³")."""
+    stem = re.sub(r"(: .*|[-_ ]\d+)$", "", name.strip())
     return name.strip() if name.strip() in ids else stem if stem in ids else None
 
 

@@ -58,11 +58,13 @@ def calibrate(
     return replace(NO_CALIBRATION, tissues=tissues), tuple(dict.fromkeys(missing))
 
 
-def check_request(request: str, rods: Path | None = None) -> None:
-    """Raise ValueError where a request names a phantom or a file that cannot be used, before anything is measured."""
+def check_request(request: str, scan: Scan, rods: Path | None = None) -> None:
+    """Raise ValueError where a request names a phantom or a file that cannot be used on this scan, before anything is measured."""
     for asked in parsed(request):
         if asked.tier == "phantom" and asked.name:
-            _candidates(asked.name)
+            phantom = _candidates(asked.name)[0]
+            if rods is not None:
+                placed_rods(rods, scan.image, phantom)
         elif asked.tier == "asynchronous":
             load_calibration(asked.path)
         elif asked.tier == "site":

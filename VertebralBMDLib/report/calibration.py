@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .words import material, number, unit
 
 TISSUES = {"air": "air", "fat": "fat", "muscle": "muscle", "blood": "blood", "cortical_bone": "cortical bone"}
+
+#: Each status of a check, from good to bad: a sign and a word, so that neither rests on colour.
+STATUS = {"pass": ("✓", "pass"), "warn": ("⚠", "warn"), "fail": ("✗", "fail")}
+
+_CHECKS = {"R_SQUARED": "R²", "RMSE": "RMSE", "SLOPE_INVERTED": "Slope, inverted", "TISSUE_GATE": "Tissue"}
 
 _TIERS = {"phantom": "Phantom in the scan", "asynchronous": "Asynchronous phantom scan", "none": "None"}
 _TISSUE_TIERS = {"site": "Site regression on the patient's own tissues", "physics": "Patient's own tissues (physics, research only)"}
@@ -26,6 +33,51 @@ def rods_in_scan(document: dict) -> list[dict]:
     """The rods that lie in the patient's scan; those of another scan have their places there."""
     line = document["calibration"]
     return line.get("rods", []) if line["source"] == "phantom" else []
+
+
+@dataclass(frozen=True)
+class FittedRod:
+    """A rod beside the line: what its certificate says, what it reads, what the line gives it, and certificate minus line.
+
+    Densities in mg/cm³ of the phantom's material, also after a conversion; ``hu_on_line``: HU without the rod's own water
+    (Mindways), for other rods ``hu``.
+    """
+
+    id: str
+    density_mg_cm3: float
+    hu: float
+    sd_hu: float
+    line_mg_cm3: float
+    residual_mg_cm3: float
+    hu_on_line: float
+
+
+def fitted_rods(document: dict) -> list[FittedRod]:
+    """The rods in the patient's scan with their line; none where the document does not hold both."""
+    rods, line = rods_in_scan(document), line_of_rods(document)
+    if line is None or any("residual_mg_cm3" not in rod for rod in rods):
+        return []
+    found = []
+    for rod in rods:
+        read = rod["density_mg_cm3"] - rod["residual_mg_cm3"]
+        hu = (read - line[1]) / line[0] if "water_mg_cm3" in rod else rod["hu"]
+        found.append(FittedRod(rod["id"], rod["density_mg_cm3"], rod["hu"], rod["sd_hu"], read, rod["residual_mg_cm3"], hu))
+    return found
+
+
+def line_of_rods(document: dict) -> tuple[float, float] | None:
+    """Slope and intercept of the line in the phantom's own material, before a conversion; None without a line."""
+    line = document["calibration"]
+    if "slope_mg_cm3_per_hu" not in line:
+        return None
+    factor = document["settings"]["convert"]["factor"] if conversion(document) else 1.0
+    return line["slope_mg_cm3_per_hu"] / factor, line["intercept_mg_cm3"] / factor
+
+
+def rod_unit(document: dict) -> str:
+    """The unit of the rods, in letters that the fonts of slice and plot views have."""
+    name = None if conversion(document) else document["calibration"]["material"]
+    return f"mg/cm³ {name or 'before the conversion'}"
 
 
 def equation(document: dict) -> str:
@@ -58,6 +110,11 @@ def conversion(document: dict) -> str:
     if not asked or "MATERIAL_CONVERTED" not in document["patient"]["flags"]:
         return ""
     return f"converted to {material(asked['material'])} by the factor {asked['factor']:g}"
+
+
+def check_name(code: str) -> str:
+    """The name of a check: "Rod noise" for ROD_NOISE."""
+    return _CHECKS.get(code, code.replace("_", " ").capitalize())
 
 
 def doubtful(document: dict) -> list[dict]:

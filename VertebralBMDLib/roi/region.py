@@ -8,13 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from . import CENTRAL_FRACTION
 from .axes import BodyAxes, body_axes
 from .erosion import FineBody, eroded, fine_body
 from .findings import Bone, Exclusion, find
 from .zones import central_layers, classic_ellipse, venous_zone
-
-#: Share of the body's height that counts as its central layers (paper: "central layers", number not given; qct_facts 1.26).
-CENTRAL_FRACTION = 0.5
 
 #: A vertebra that had to lose more of its ROI than this to findings does not belong into a patient's mean: in simulated lesions
 #: the error of what is left grows with the share, as far as there were cases (Testing/benchmarks/roi_agreement.py).

@@ -5,7 +5,9 @@ uses MRML and logic classes where Slicer's own helpers reach for the application
 never logged.
 """
 
+from .plots import show_fit
 from .results import find_result, measurement_of, show_layers, show_measurement
+from .rods import show_rods, with_own_rods
 from .roi_edit import RoiFollower, awaiting_reading, edited_rois, followed_rois, reset_roi, show_readings
 from .roi_masks import layers, segments
 from .save import save_scene, save_segmentation, scene_for
@@ -43,4 +45,10 @@ __all__ = [
     "show_measurement",
     "show_readings",
     "visible",
+    "show_fit",
+    "show_in_slices",
+    "show_layers",
+    "show_measurement",
+    "show_rods",
+    "with_own_rods",
 ]

@@ -60,20 +60,20 @@ def measurement_of(volume_node) -> tuple:
     return (json.loads(text), table_node) if text else (None, None)
 
 
-def find_result(volume_node, class_name: str):
-    """The result node of this class for the volume, or None."""
+def find_result(volume_node, class_name: str, role: str = _VOLUME_ROLE):
+    """The result node of this class that refers to the volume in this role, or None."""
     scene = volume_node.GetScene()
     nodes = (scene.GetNthNodeByClass(i, class_name) for i in range(scene.GetNumberOfNodesByClass(class_name)))
-    return next((node for node in nodes if node.GetNodeReferenceID(_VOLUME_ROLE) == volume_node.GetID()), None)
+    return next((node for node in nodes if node.GetNodeReferenceID(role) == volume_node.GetID()), None)
 
 
-def result_node(volume_node, class_name: str, suffix: str):
+def result_node(volume_node, class_name: str, suffix: str, role: str = _VOLUME_ROLE):
     """The result node of this class for the volume, made when there is none, placed beside the volume in the hierarchy."""
     scene = volume_node.GetScene()
-    node = find_result(volume_node, class_name)
+    node = find_result(volume_node, class_name, role)
     if node is None:
         node = scene.AddNewNodeByClass(class_name, f"{volume_node.GetName()} {suffix}")
-        node.SetNodeReferenceID(_VOLUME_ROLE, volume_node.GetID())
+        node.SetNodeReferenceID(role, volume_node.GetID())
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     # In Slicer every node already has its item; without the application nobody has made them.
     volume_item = hierarchy.GetItemByDataNode(volume_node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume_node)

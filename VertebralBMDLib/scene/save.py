@@ -8,7 +8,9 @@ import SimpleITK as sitk
 import slicer
 
 from ..scan import Scan
+from .plots import show_fit
 from .results import show_measurement
+from .rods import show_rods
 from .volumes import add_volume
 
 
@@ -32,4 +34,6 @@ def scene_for(scan: Scan, document: dict, bodies: sitk.Image, roi: sitk.Image):
     slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
     volume_node = add_volume(scene, scan, "CT")
     show_measurement(volume_node, document, bodies, roi)
+    show_rods(volume_node, document)
+    show_fit(volume_node, document)
     return scene
