@@ -32,6 +32,7 @@ class Code(str, Enum):
     LEVEL_UNCERTAIN = "LEVEL_UNCERTAIN"
     LEVEL_SET_BY_USER = "LEVEL_SET_BY_USER"
     LEVEL_POINT_OUTSIDE = "LEVEL_POINT_OUTSIDE"
+    LEVEL_EXCLUDED = "LEVEL_EXCLUDED"
     TRANSITIONAL_ANATOMY = "TRANSITIONAL_ANATOMY"
     BODY_CUT_OFF = "BODY_CUT_OFF"
     BODY_VOLUME_UNUSUAL = "BODY_VOLUME_UNUSUAL"
@@ -144,6 +145,9 @@ MESSAGES: dict[Code, Message] = {
     Code.LEVEL_SET_BY_USER: Message("The level names were set by the user.", "Nothing to do; this is recorded for the reader."),
     Code.LEVEL_POINT_OUTSIDE: Message(
         "The point given for the level lies in no vertebral body.", "Give a point inside the body, in LPS millimetres."
+    ),
+    Code.LEVEL_EXCLUDED: Message(
+        "The user left this vertebra out of the patient's value.", "Nothing to do; the reason is recorded for the reader."
     ),
     Code.TRANSITIONAL_ANATOMY: Message(
         "The number of rib-bearing or lumbar vertebrae is unusual (transitional anatomy).",

@@ -36,6 +36,7 @@ def settings_to_json(settings: Settings) -> dict:
     values["allow"] = sorted(code.value for code in settings.allow)
     for name in ("bodies", "rods", "roi"):
         values[name] = None if values[name] is None else str(values[name])
+    values["exclude"] = [list(each) for each in settings.exclude]
     if settings.convert is not None:
         values["convert"] = list(settings.convert)
     if settings.level_at is not None:
@@ -58,6 +59,7 @@ def settings_from_json(values: dict) -> Settings:
     for name in ("bodies", "rods", "roi"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
+    values["exclude"] = tuple((level, reason) for level, reason in values.get("exclude", ()))
     if values.get("convert") is not None:
         values["convert"] = tuple(values["convert"])
     if values.get("level_at") is not None:

@@ -200,7 +200,7 @@ def settings_entry(settings: Settings) -> dict:
         own_bodies=settings.bodies is not None,
         bodies_numbering=settings.bodies_numbering,
         own_roi=settings.roi is not None,
-        **known(level_at=level_at),
+        **known(level_at=level_at, exclude=[dict(level=level, reason=reason) for level, reason in settings.exclude] or None),
     )
 
 

@@ -10,7 +10,8 @@ from . import calibration, words
 
 #: Columns of measurements.csv. An absent value is an empty cell; floats carry full precision; flags are joined with ";".
 #: mg/cm³ and mg are of ``material``; confidence, probability and height loss are fractions; ``label`` is the VerSe number;
-#: ``excluded_mean_hu`` is the mean over all findings by volume; ``patient_left_out`` holds LEVEL:CODE.
+#: ``excluded_mean_hu`` is the mean over all findings by volume; ``patient_left_out`` holds LEVEL:CODE;
+#: ``exclusion_reason``: why the user left this level out.
 COLUMNS = (
     "software_version", "engine", "series_uid", "manufacturer", "model", "contrast", "kvp", "kernel", "slice_thickness_mm",
     "calibration_source", "calibration_method", "phantom", "material", "slope_mg_cm3_per_hu", "slope_se", "intercept_mg_cm3",
@@ -20,7 +21,7 @@ COLUMNS = (
     "roi_p05_hu", "roi_p25_hu", "roi_p75_hu", "roi_p95_hu", "whole_roi_volume_cm3", "whole_roi_mean_hu",
     "vbmd_roi_mg_cm3", "vbmd_whole_roi_mg_cm3", "excluded_kinds", "excluded_volume_cm3", "excluded_mean_hu",
     "vbmd_network_mg_cm3", "low_bone_mass_probability", "cortical_mg_cm3", "cortical_volume_cm3", "integral_mg_cm3", "bmc_mg",
-    "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags",
+    "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags", "exclusion_reason",
     "patient_levels", "patient_left_out", "patient_vbmd_mg_cm3", "patient_vbmd_source", "patient_uncertainty_mg_cm3",
     "patient_integral_mg_cm3", "patient_category", "thresholds", "patient_flags", "patient_refusals",
 )  # fmt: skip
@@ -44,8 +45,9 @@ def rows(document: dict) -> list[dict]:
         calibration_uncertainty_mg_cm3=line.get("uncertainty_mg_cm3"),
     )
     table = []
+    reasons = words.exclusions(document)
     for vertebra in document["vertebrae"]:
-        row = common | vertebra | _vertebra_cells(vertebra)
+        row = common | vertebra | _vertebra_cells(vertebra) | dict(exclusion_reason=reasons.get(vertebra["level"]))
         table.append({column: _cell(row.get(column)) for column in COLUMNS})
     return table
 

@@ -86,9 +86,19 @@ def counts(document: dict, vertebra: dict) -> bool:
     return vertebra["level"] not in {entry["level"] for entry in document["patient"].get("left_out", [])}
 
 
+def exclusions(document: dict) -> dict[str, str]:
+    """The levels that the user excluded, each with the reason."""
+    return {entry["level"]: entry["reason"] for entry in document["settings"].get("exclude", [])}
+
+
 def left_out(document: dict) -> str:
-    """The levels that do not count for the value, with the codes of the reasons: "L1 (FRACTURE), L2 (BODY_CUT_OFF)"."""
-    return ", ".join(f"{entry['level']} ({entry['code']})" for entry in document["patient"].get("left_out", []))
+    """The levels that do not count for the value, with the codes of the reasons, and what the user said:
+    "L1 (FRACTURE), L2 (LEVEL_EXCLUDED: cement)"."""
+    said = exclusions(document)
+    entries = document["patient"].get("left_out", [])
+    return ", ".join(
+        f"{entry['level']} ({entry['code']}{': ' + said[entry['level']] if entry['code'] == 'LEVEL_EXCLUDED' else ''})" for entry in entries
+    )
 
 
 def excluded(vertebra: dict) -> str:
