@@ -24,6 +24,7 @@ COLUMNS = (
     "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags", "exclusion_reason",
     "patient_levels", "patient_left_out", "patient_vbmd_mg_cm3", "patient_vbmd_source", "patient_uncertainty_mg_cm3",
     "patient_integral_mg_cm3", "patient_category", "thresholds", "patient_flags", "patient_refusals",
+    "review", "review_time", "review_comment",
 )  # fmt: skip
 
 _WIDTH = 110
@@ -35,7 +36,7 @@ _TERMINAL = str.maketrans("₂₄−–", "24--")
 def rows(document: dict) -> list[dict]:
     """One dictionary per vertebra of the document, with the keys of COLUMNS; absent values are ""."""
     scan, line, software = document["scan"], document["calibration"], document["software"]
-    common = scan | line | _patient_cells(document["patient"])
+    common = scan | line | _patient_cells(document["patient"]) | _review_cells(document.get("review", {}))
     common |= {f"{tissue['name']}_hu": tissue["hu"] for tissue in line.get("tissues", [])}
     common |= dict(
         software_version=software["version"],
@@ -65,6 +66,13 @@ def _patient_cells(patient: dict) -> dict:
         patient_flags=";".join(patient["flags"]),
         patient_refusals=";".join(patient["refusals"]),
     )
+
+
+def _review_cells(review: dict) -> dict:
+    """A comment that a spreadsheet would take for a formula is made text."""
+    comment = review.get("comment", "")
+    formula = comment[:1] in ("=", "+", "-", "@")
+    return dict(review=review.get("status"), review_time=review.get("time"), review_comment="'" * formula + comment)
 
 
 def _vertebra_cells(vertebra: dict) -> dict:
@@ -111,6 +119,7 @@ def _patient(document: dict) -> list[str]:
         of = f"Integral vBMD {words.number(patient['integral_mg_cm3'])}. " if limits["quantity"] == "integral_vbmd" else ""
         lines.append(f"{of}Limits ({limits['name']}): {words.limits(document)}, for {limits['population']} ({limits['source']})")
     lines += [f"Without calibration: {patient['hu_band']}"] if "hu_band" in patient else []
+    lines += [f"Review: {words.review(document)}"] if "review" in document else []
     return [_wrapped(line) for line in lines]
 
 

@@ -16,6 +16,9 @@ CATEGORIES = {
 #: A shape for each category, so that it never rests on colour alone.
 SYMBOLS = {"osteoporosis": "▼", "low_bone_mass": "◆", "normal": "●", "withheld": "○"}
 
+#: What a reader may say of a measurement.
+REVIEWS = {"accepted": "Accepted", "corrected": "Corrected", "rejected": "Rejected"}
+
 KINDS = {"island": "bone island", "blastic": "blastic lesion", "lytic": "lytic lesion", "vacuum": "vacuum", "sclerosis": "sclerosis"}
 
 _MATERIALS = {"K2HPO4": "K₂HPO₄", "CaHA": "CaHA"}
@@ -105,6 +108,15 @@ def excluded(vertebra: dict) -> str:
     """The findings that were left out of its ROI: "bone island 0.21 cm³ (512 HU), vacuum 0.10 cm³ (−310 HU)", or ""."""
     findings = vertebra.get("excluded", [])
     return ", ".join(f"{KINDS[each['kind']]} {number(each['volume_cm3'], 2)} cm³ ({number(each['mean_hu'], 0)} HU)" for each in findings)
+
+
+def review(document: dict) -> str:
+    """What the reader said: "Accepted on 2026-11-23 05:10 UTC: comment", or ""."""
+    said = document.get("review")
+    if not said:
+        return ""
+    when = said["time"].replace("T", " ")[:16]
+    return f"{REVIEWS[said['status']]} on {when} UTC" + (f": {said['comment']}" if "comment" in said else "")
 
 
 def limits(document: dict) -> str:
