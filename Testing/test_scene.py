@@ -1,4 +1,4 @@
-"""scene.py on the real MRML of slicer-core: geometry, segments, table, and what comes back from files."""
+"""The scene on the real MRML of slicer-core: geometry, segments, table, and what comes back from files."""
 
 import copy
 
@@ -9,10 +9,12 @@ import SimpleITK as sitk
 
 slicer = pytest.importorskip("slicer")
 import vtk  # noqa: E402  (comes with slicer-core)
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from VertebralBMDLib import loading, scene  # noqa: E402
 from VertebralBMDLib.quality import Code, Refused  # noqa: E402
 from VertebralBMDLib.scan import checked  # noqa: E402
+from VertebralBMDLib.scene.volumes import vtk_matrix  # noqa: E402
 
 OBLIQUE = np.array([[0.925, 0.0595, 0.3755], [-0.1633, 0.9531, 0.2515], [-0.343, -0.294, 0.892]])
 
@@ -81,7 +83,7 @@ def assert_same_grid(actual, expected):
 def transformed(volume, class_name="vtkMRMLLinearTransformNode", matrix=None):
     transform = volume.GetScene().AddNewNodeByClass(class_name)
     if matrix is not None:
-        transform.SetMatrixTransformToParent(scene._vtk_matrix(np.asarray(matrix, dtype=float)))
+        transform.SetMatrixTransformToParent(vtk_matrix(np.asarray(matrix, dtype=float)))
     volume.SetAndObserveTransformNodeID(transform.GetID())
     return transform
 
@@ -144,7 +146,7 @@ def test_geometry_gate(volume, mrml):
 
 def test_images_that_are_not_ct_are_refused(mrml, image):
     magnetic = scene.add_volume(mrml, checked(image), "MR")
-    scene.vtk_to_numpy(magnetic.GetImageData().GetPointData().GetScalars())[:] = 500
+    vtk_to_numpy(magnetic.GetImageData().GetPointData().GetScalars())[:] = 500
     assert refusal(magnetic) == Code.NOT_HU
     colour = mrml.AddNewNodeByClass("vtkMRMLVectorVolumeNode")
     data = vtk.vtkImageData()
@@ -173,7 +175,7 @@ def voxels(segmentation, name, volume):
     assert segmentation.GetBinaryLabelmapRepresentation(identifier, segment)
     assert slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(segment, reference, segment, False, True)
     assert segment.GetDimensions() == volume.GetImageData().GetDimensions()
-    return scene.vtk_to_numpy(segment.GetPointData().GetScalars()).reshape(segment.GetDimensions()[::-1]) > 0
+    return vtk_to_numpy(segment.GetPointData().GetScalars()).reshape(segment.GetDimensions()[::-1]) > 0
 
 
 def assert_segments(segmentation, volume, labels):
@@ -253,7 +255,7 @@ def test_results_lie_beside_the_volume_and_move_with_it(mrml, volume, labels):
     transform = transformed(volume, matrix=np.eye(4))
     for node in scene.show_measurement(volume, DOCUMENT, *labels):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
-    segmentation = scene._find_result(volume, "vtkMRMLSegmentationNode")
+    segmentation = scene.find_result(volume, "vtkMRMLSegmentationNode")
     assert segmentation.GetParentTransformNode() is transform
     assert_segments(segmentation, volume, labels)
 
@@ -295,7 +297,7 @@ def test_scene_file_reads_back_with_the_volume_inside(mrml, image, labels, tmp_p
     np.testing.assert_array_equal(scan.hu, sitk.GetArrayViewFromImage(image))
     assert_same_grid(scan.image, image)
     assert volume.GetDisplayNode().GetWindow() == 1000
-    segmentation = scene._find_result(volume, "vtkMRMLSegmentationNode")
+    segmentation = scene.find_result(volume, "vtkMRMLSegmentationNode")
     assert_segments(segmentation, volume, labels)
     document, table = scene.measurement_of(volume)
     assert document == DOCUMENT and cells(table)[0]["ROI mean (HU)"] == "131.3"

@@ -25,7 +25,7 @@ def start():
     from PySide6 import QtCore, QtGui, QtWidgets
 
     slicer.qtApplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path[:0] = [str(Path(__file__).parent), str(MODULE.parent)]  # Slicer, too, has the folder of a module on its path.
     import parameter_node
     import widgets
 
@@ -33,7 +33,7 @@ def start():
     _module("qt", **names | {"QUiLoader": widgets.UiLoader})
     _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
-    _module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper, WithinRange=parameter_node.WithinRange)
+    _module("slicer.parameterNodeWrapper", **parameter_node.API)
     _module(
         "slicer.ScriptedLoadableModule",
         ScriptedLoadableModule=ScriptedLoadableModule,

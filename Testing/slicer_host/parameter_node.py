@@ -1,10 +1,10 @@
-"""The part of slicer.parameterNodeWrapper that the panel uses: node, str and bounded float parameters, bound to widgets."""
+"""The part of slicer.parameterNodeWrapper that the panel uses: node, str, float, int, bool and Choice parameters, bound to widgets."""
 
 import typing
 
 import slicer
 import vtk
-from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 
 class WithinRange:
@@ -14,6 +14,13 @@ class WithinRange:
         self.minimum, self.maximum = minimum, maximum
 
 
+class Choice:
+    """Annotation: one of the texts in ``choices``, which become the items of the combo box."""
+
+    def __init__(self, choices):
+        self.choices = choices
+
+
 def parameterNodeWrapper(cls):
     """Class decorator: typed attributes kept in a vtkMRMLScriptedModuleNode; any other annotation is an error."""
     hints = typing.get_type_hints(cls, include_extras=True)
@@ -21,7 +28,7 @@ def parameterNodeWrapper(cls):
         setattr(cls, name, _property(name, hint, getattr(cls, name, None)))
     for method in (__init__, connectGui, disconnectGui, AddObserver, RemoveObserver):
         setattr(cls, method.__name__, method)
-    cls._names = tuple(hints)
+    cls._hints = hints
     return cls
 
 
@@ -32,14 +39,16 @@ def _property(name, hint, default):
             lambda self: self._node.GetNodeReference(name),
             lambda self, node: self._node.SetNodeReferenceID(name, node.GetID() if node else None),
         )
-    if kind not in (str, float):
+    if kind not in _READERS:
         raise TypeError(f"The stand-in does not know parameters of type {kind}.")
 
     def read(self):
-        text = self._node.GetParameter(name)
-        return kind(text) if text else default
+        return _READERS[kind](self._node.GetParameter(name)) if name in self._node.GetParameterNames() else default
 
     return property(read, lambda self, value: self._node.SetParameter(name, str(value)))
+
+
+_READERS = {str: str, float: float, int: int, bool: lambda text: text == "True"}
 
 
 def __init__(self, node):  # noqa: N807  (becomes a method)
@@ -80,11 +89,18 @@ def disconnectGui(self, tag):
 
 def _bind(self, widget):
     name = widget.property("SlicerParameterName")
-    assert name in self._names, f"{name} is not a parameter"
-    if isinstance(widget, QLineEdit):
+    assert name in self._hints, f"{name} is not a parameter"
+    if type(widget) is QLineEdit:
         signal, setter = widget.textChanged, widget.setText
-    elif isinstance(widget, QDoubleSpinBox):
+    elif type(widget) in (QDoubleSpinBox, QSpinBox):
         signal, setter = widget.valueChanged, widget.setValue
+    elif type(widget) is QCheckBox:
+        signal, setter = widget.toggled, widget.setChecked
+    elif type(widget) is QComboBox:
+        choices = next(note for note in self._hints[name].__metadata__ if isinstance(note, Choice)).choices
+        widget.clear()
+        widget.addItems(list(choices))
+        signal, setter = widget.currentTextChanged, widget.setCurrentText
     else:
         signal, setter = widget.currentNodeChanged, widget.setCurrentNode
 
@@ -94,3 +110,6 @@ def _bind(self, widget):
 
     signal.connect(write)
     return lambda: setter(getattr(self, name)), lambda: signal.disconnect(write)
+
+
+API = {each.__name__: each for each in (parameterNodeWrapper, WithinRange, Choice)}

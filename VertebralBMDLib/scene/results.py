@@ -1,0 +1,93 @@
+"""A measurement beside its volume: segmentation, table, and measurement.json kept with the table, so that a saved scene says all."""
+
+from __future__ import annotations
+
+import json
+
+import SimpleITK as sitk
+import slicer
+import vtk
+
+from ..report import words
+from ..summary import density_unit
+from .segments import fill_segmentation
+
+#: Role of the node reference from a result node to the volume it was measured on.
+_VOLUME_ROLE = "VertebralBMD.volume"
+
+#: Attribute of the table node that keeps measurement.json, so that a saved scene still says all about its numbers.
+_DOCUMENT_ATTRIBUTE = "VertebralBMD.measurement"
+
+
+def show_measurement(volume_node, document: dict, bodies_image: sitk.Image | None, roi_image: sitk.Image | None) -> tuple:
+    """Put a measurement beside its volume; returns (vtkMRMLSegmentationNode, vtkMRMLTableNode).
+
+    ``document``: the content of measurement.json; ``bodies_image`` and ``roi_image``: label maps with VerSe numbers on the
+    volume's voxel grid, None where a refused run wrote none. Nodes of an earlier measurement of the same volume are
+    refilled, so results never pile up. The segmentation follows the volume's parent transform. Raises ValueError for label
+    maps of another size and for a volume that has been removed from its scene.
+    """
+    if volume_node.GetScene() is None:
+        raise ValueError("The volume is no longer in the scene.")
+    layers = [(kind, image) for kind, image in (("body", bodies_image), ("ROI", roi_image)) if image is not None]
+    if any(image.GetSize() != volume_node.GetImageData().GetDimensions() for kind, image in layers):
+        raise ValueError("The label maps are not on the grid of this volume.")
+    segmentation_node = result_node(volume_node, "vtkMRMLSegmentationNode", "vertebrae")
+    fill_segmentation(segmentation_node, volume_node, layers)
+    table_node = result_node(volume_node, "vtkMRMLTableNode", "bone density")
+    _fill_table(table_node, document)
+    table_node.SetAttribute(_DOCUMENT_ATTRIBUTE, json.dumps(document))
+    return segmentation_node, table_node
+
+
+def measurement_of(volume_node) -> tuple:
+    """(document, vtkMRMLTableNode) of the volume's measurement in the scene, also of a loaded one; (None, None) without."""
+    table_node = find_result(volume_node, "vtkMRMLTableNode")
+    text = table_node.GetAttribute(_DOCUMENT_ATTRIBUTE) if table_node else None
+    return (json.loads(text), table_node) if text else (None, None)
+
+
+def find_result(volume_node, class_name: str):
+    """The result node of this class for the volume, or None."""
+    scene = volume_node.GetScene()
+    nodes = (scene.GetNthNodeByClass(i, class_name) for i in range(scene.GetNumberOfNodesByClass(class_name)))
+    return next((node for node in nodes if node.GetNodeReferenceID(_VOLUME_ROLE) == volume_node.GetID()), None)
+
+
+def result_node(volume_node, class_name: str, suffix: str):
+    """The result node of this class for the volume, made when there is none, placed beside the volume in the hierarchy."""
+    scene = volume_node.GetScene()
+    node = find_result(volume_node, class_name)
+    if node is None:
+        node = scene.AddNewNodeByClass(class_name, f"{volume_node.GetName()} {suffix}")
+        node.SetNodeReferenceID(_VOLUME_ROLE, volume_node.GetID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    # In Slicer every node already has its item; without the application nobody has made them.
+    volume_item = hierarchy.GetItemByDataNode(volume_node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume_node)
+    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    hierarchy.SetItemParent(item, hierarchy.GetItemParent(volume_item))
+    return node
+
+
+def _fill_table(table_node, document: dict) -> None:
+    """One row per asked or measured vertebra; titles carry the units, and the reference material where there is one."""
+    unit = density_unit(document)
+    columns = {
+        "Vertebra": lambda v: v["level"],
+        f"vBMD ({unit})": lambda v: words.number(v.get("vbmd_roi_mg_cm3")),
+        f"vBMD network ({unit})": lambda v: words.number(v.get("vbmd_network_mg_cm3")),
+        "ROI mean (HU)": lambda v: words.number(v.get("roi_mean_hu")),
+        "ROI SD (HU)": lambda v: words.number(v.get("roi_sd_hu")),
+        "ROI volume (cm³)": lambda v: words.number(v.get("roi_volume_cm3")),
+        "Flags": lambda v: str(len(v["flags"])) if v["flags"] else "none",
+    }
+    table_node.SetLocked(False)
+    table_node.RemoveAllColumns()
+    for title, text in columns.items():
+        column = vtk.vtkStringArray()
+        for vertebra in words.reported(document):
+            column.InsertNextValue(text(vertebra))
+        table_node.AddColumn(column).SetName(title)
+    table_node.SetUseColumnTitleAsColumnHeader(True)
+    table_node.SetUseFirstColumnAsRowHeader(True)
+    table_node.SetLocked(True)

@@ -1,0 +1,99 @@
+"""A volume node becomes a Scan, and a Scan a volume node. MRML is RAS, a Scan is LPS, both in mm."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..loading import read_acquisition
+from ..quality import Code, Refused
+from ..scan import Acquisition, Scan, checked
+
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+#: Largest deviation of the axes from perpendicular (as a cosine) that is rounding rather than shear.
+_SHEAR_TOLERANCE = 1e-3
+
+
+def scan_from_volume(volume_node) -> Scan:
+    """The Scan of a vtkMRMLScalarVolumeNode, as if loaded from its file, with linear parent transforms applied.
+
+    Raises Refused: NONLINEAR_TRANSFORM, SHEARED, VIRTUAL_NON_CONTRAST, NOT_3D (also for a node without voxels) and those of
+    ``scan.checked``.
+    """
+    data = volume_node.GetImageData()
+    if data is None or data.GetPointData().GetScalars() is None:
+        raise Refused(Code.NOT_3D, "the volume has no voxels")
+    axes_lps = LPS_RAS @ _ijk_to_world(volume_node)
+    spacing = np.linalg.norm(axes_lps[:3, :3], axis=0)
+    direction = axes_lps[:3, :3] / spacing
+    if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
+        raise Refused(Code.SHEARED)
+    components = data.GetNumberOfScalarComponents()
+    shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
+    image = sitk.GetImageFromArray(vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape), isVector=components > 1)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(axes_lps[:3, 3].tolist())
+    image.SetDirection(direction.ravel().tolist())
+    return checked(image, _acquisition(volume_node))
+
+
+def _acquisition(volume_node) -> Acquisition:
+    """From the DICOM file the volume came from, while Slicer's database still has it; otherwise all unknown."""
+    instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    path = database.fileForInstance(instances[0]) if instances and database else ""
+    try:
+        return read_acquisition(path) if path else Acquisition()
+    except Refused as refusal:
+        if refusal.code != Code.UNREADABLE:
+            raise
+        return Acquisition()  # The file has moved since it was imported.
+
+
+def add_volume(scene, scan: Scan, name: str):
+    """Add a scan to a scene as a vtkMRMLScalarVolumeNode with a bone window (level 300, width 1000 HU)."""
+    volume_node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(scan.image.GetDirection(), (3, 3)) * scan.spacing_mm
+    matrix[:3, 3] = scan.image.GetOrigin()
+    volume_node.SetIJKToRASMatrix(vtk_matrix(LPS_RAS @ matrix))
+    data = vtk.vtkImageData()
+    data.SetDimensions(scan.image.GetSize())
+    data.GetPointData().SetScalars(numpy_to_vtk(scan.hu.ravel(), deep=True))
+    volume_node.SetAndObserveImageData(data)
+    volume_node.CreateDefaultDisplayNodes()
+    display = volume_node.GetDisplayNode()
+    # The node of this colour table exists in every Slicer, but not in a scene that was made without one.
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(1000, 300)
+    return volume_node
+
+
+def _ijk_to_world(volume_node) -> np.ndarray:
+    """4 x 4 matrix from the first voxel's index (0, 0, 0) to world RAS mm; refuses a non-linear parent transform."""
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    result = array(matrix)
+    result[:3, 3] = (result @ [*volume_node.GetImageData().GetExtent()[::2], 1])[:3]
+    transform = volume_node.GetParentTransformNode()
+    if transform is None:
+        return result
+    if not transform.IsTransformToWorldLinear():
+        raise Refused(Code.NONLINEAR_TRANSFORM)
+    transform.GetMatrixTransformToWorld(matrix)
+    return array(matrix) @ result
+
+
+def array(matrix) -> np.ndarray:
+    return np.array([[matrix.GetElement(i, j) for j in range(4)] for i in range(4)])
+
+
+def vtk_matrix(values: np.ndarray):
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(values.ravel().tolist())
+    return matrix
