@@ -27,25 +27,35 @@ def scan_from_volume(volume_node) -> Scan:
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:
         raise Refused(Code.NOT_3D, "the volume has no voxels")
-    axes_lps = LPS_RAS @ _ijk_to_world(volume_node)
+    components = data.GetNumberOfScalarComponents()
+    shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
+    image = sitk.GetImageFromArray(vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape), isVector=components > 1)
+    return checked(placed(image, ijk_to_world(volume_node)), _acquisition(volume_node))
+
+
+def placed(image: sitk.Image, ijk_to_world: np.ndarray) -> sitk.Image:
+    """``image``, its voxels laid into world LPS by a 4 x 4 matrix from indices to world RAS. Raises Refused(SHEARED)."""
+    axes_lps = LPS_RAS @ ijk_to_world
     spacing = np.linalg.norm(axes_lps[:3, :3], axis=0)
     direction = axes_lps[:3, :3] / spacing
     if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
         raise Refused(Code.SHEARED)
-    components = data.GetNumberOfScalarComponents()
-    shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
-    image = sitk.GetImageFromArray(vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape), isVector=components > 1)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(axes_lps[:3, 3].tolist())
     image.SetDirection(direction.ravel().tolist())
-    return checked(image, _acquisition(volume_node))
+    return image
+
+
+def dicom_file(volume_node) -> str:
+    """The first DICOM file the volume came from, while Slicer's database still has it; otherwise ""."""
+    instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    return database.fileForInstance(instances[0]) if instances and database else ""
 
 
 def _acquisition(volume_node) -> Acquisition:
-    """From the DICOM file the volume came from, while Slicer's database still has it; otherwise all unknown."""
-    instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    path = database.fileForInstance(instances[0]) if instances and database else ""
+    """As its DICOM header says; otherwise all unknown."""
+    path = dicom_file(volume_node)
     try:
         return read_acquisition(path) if path else Acquisition()
     except Refused as refusal:
@@ -74,19 +84,25 @@ def add_volume(scene, scan: Scan, name: str):
     return volume_node
 
 
-def _ijk_to_world(volume_node) -> np.ndarray:
+def ijk_to_world(volume_node) -> np.ndarray:
     """4 x 4 matrix from the first voxel's index (0, 0, 0) to world RAS mm; refuses a non-linear parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     result = array(matrix)
     result[:3, 3] = (result @ [*volume_node.GetImageData().GetExtent()[::2], 1])[:3]
-    transform = volume_node.GetParentTransformNode()
+    return to_world(volume_node) @ result
+
+
+def to_world(node) -> np.ndarray:
+    """4 x 4 matrix from a node's own RAS to world RAS mm. Raises Refused(NONLINEAR_TRANSFORM)."""
+    transform = node.GetParentTransformNode()
     if transform is None:
-        return result
+        return np.eye(4)
     if not transform.IsTransformToWorldLinear():
         raise Refused(Code.NONLINEAR_TRANSFORM)
+    matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
-    return array(matrix) @ result
+    return array(matrix)
 
 
 def array(matrix) -> np.ndarray:
