@@ -96,6 +96,12 @@ def write_csv(document: dict, path: str | Path) -> None:
         writer.writerows(rows(document))
 
 
+def tab_separated(document: dict) -> str:
+    """The measured vertebrae with the titles of COLUMNS, as a spreadsheet takes them from the clipboard."""
+    lines = [COLUMNS, *(row.values() for row in rows(document) if row["roi_mean_hu"])]
+    return "\n".join("\t".join(" ".join(cell.split()) for cell in line) for line in lines)
+
+
 def _cell(value) -> str:
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
