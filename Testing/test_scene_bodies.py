@@ -173,7 +173,7 @@ def test_every_view_jumps_to_the_point(mrml, views):
 def test_views_turn_to_the_bodys_own_planes_and_back(mrml, views, segmentation):
     rotation = rotation_of(segmentation, document("L1", "L2"), "L1")
     lean = np.degrees(np.arccos(np.clip(np.diag(rotation.T @ LEANING), -1, 1)))
-    assert lean.max() < 4, lean
+    assert lean[2] < 1 and lean.max() < 6, lean  # Along the end plates; the turn about the axis is seen less well.
     straight = {name: normal(view) for name, view in views.items()}
     turn_slices(mrml, LEANING)
     # In RAS the lean is towards anterior as well: up of the body is (0, sin, cos).

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 
@@ -13,20 +13,39 @@ class VertebralBMDParameterNode:
 
     # Scan
     inputVolume: vtkMRMLScalarVolumeNode
-    # Vertebrae: the levels as typed
+    # Vertebrae: the levels as typed, the engine, the user's own bodies instead of it and what their numbers mean, views in the
+    # body's own planes
     levels: str = "L1, L2"
+    engine: str = "bundled"
+    ownBodies: vtkMRMLNode
+    bodiesNumbering: str = "auto"
+    obliqueViews: bool = False
     # ROI
     erosionMm: Annotated[float, WithinRange(2, 20)] = 3.0
     # Calibration
-    # Result
+    # Result: an earlier study to compare with, and the site's own precision in per cent (0: as published)
+    earlierStudy: vtkMRMLScalarVolumeNode
+    precisionPercent: Annotated[float, WithinRange(0, 20)] = 0.0
 
 
-def settings_of(parameterNode):
-    """The VertebralBMDLib.settings.Settings of a parameter node. Raises ValueError for levels that do not exist."""
+def settings_of(parameterNode, volumeNode=None):
+    """The VertebralBMDLib.settings.Settings of a parameter node, with what was decided about the volume (default: the chosen one).
+
+    Raises ValueError for levels that do not exist.
+    """
     from VertebralBMDLib.anatomy import label_of
+    from VertebralBMDLib.scene.choices import Choices, choices_of
     from VertebralBMDLib.settings import Settings
 
     levels = tuple(re.findall(r"\w+", parameterNode.levels.upper()))
     if not [label_of(level) for level in levels]:
         raise ValueError("Name at least one level, for example L1, L2.")
-    return Settings(levels=levels, erosion_mm=parameterNode.erosionMm)
+    volumeNode = volumeNode or parameterNode.inputVolume
+    choices = choices_of(volumeNode) if volumeNode else Choices()
+    settings = Settings(
+        levels=levels,
+        engine=parameterNode.engine,
+        bodies_numbering=parameterNode.bodiesNumbering,
+        erosion_mm=parameterNode.erosionMm,
+    )
+    return choices.added_to(settings)

@@ -50,6 +50,10 @@ class Choices:
         exclude = tuple((names[old], reason) for old, reason in self.exclude if old in names)
         return replace(self, level_at=(name, tuple(point)), exclude=exclude)
 
+    def as_found(self) -> Choices:
+        """Let the program name the levels again; what was excluded by the user's names is then not known any more."""
+        return replace(self, level_at=None, exclude=())
+
 
 def choices_of(volume_node) -> Choices:
     """What was decided about a volume, also in a loaded scene."""

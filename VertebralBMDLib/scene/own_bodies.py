@@ -33,31 +33,42 @@ def own_bodies(node, volume_node) -> sitk.Image:
 
 
 def _from_segments(node, volume_node) -> sitk.Image:
-    levels = _levels(node.GetSegmentation())
+    levels = named_levels(node.GetSegmentation())
     grid = placed(sitk.Image([1, 1, 1], sitk.sitkUInt8), ijk_to_world(volume_node))
-    masks = {level: mask for level, mask in ((level, segment_mask(node, id)) for id, level in levels.items()) if mask is not None}
-    boxes = [box for box in (_box(mask, grid, volume_node.GetImageData().GetDimensions()) for mask in masks.values()) if box is not None]
+    masks = {level: segment_mask(node, id) for id, level in levels.items()}
+    size = volume_node.GetImageData().GetDimensions()
+    boxes = {level: _box(mask, grid, size) for level, mask in masks.items() if mask is not None}
+    boxes = {level: box for level, box in boxes.items() if box is not None}
     if not boxes:
         raise Refused(Code.LABEL_MAP_UNUSABLE, "no named segment lies in the scan")
-    low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
-    part = sitk.Image((high - low).tolist(), sitk.sitkUInt8)
-    part.SetSpacing(grid.GetSpacing())
-    part.SetDirection(grid.GetDirection())
-    part.SetOrigin(grid.TransformIndexToPhysicalPoint(low.tolist()))
-    labels = np.zeros(part.GetSize()[::-1], dtype=np.uint8)
-    for value, mask in enumerate(masks.values(), start=1):
-        inside = sitk.GetArrayFromImage(sitk.Resample(mask, part, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
-        labels[inside & (labels == 0)] = value
+    first, last = (choose([box[end] for box in boxes.values()], axis=0) for end, choose in ((0, np.min), (1, np.max)))
+    labels = np.zeros((last - first)[::-1], dtype=np.uint8)
+    for value, (level, (low, high)) in enumerate(boxes.items(), start=1):
+        part = labels[tuple(slice(a, b) for a, b in zip((low - first)[::-1], (high - first)[::-1]))]
+        inside = sitk.Resample(masks[level], _cut(grid, low, high), sitk.Transform(), sitk.sitkNearestNeighbor)
+        part[(sitk.GetArrayViewFromImage(inside) > 0) & (part == 0)] = value
     image = sitk.GetImageFromArray(labels)
-    image.CopyInformation(part)
-    for number, level in enumerate(masks):
+    image.CopyInformation(_cut(grid, first, last))
+    for number, level in enumerate(boxes):
         for field, text in (("Name", level), ("LabelValue", str(number + 1)), ("Layer", "0")):
             image.SetMetaData(f"Segment{number}_{field}", text)
     return image
 
 
-def _levels(segmentation) -> dict[str, str]:
-    """The level of every segment that is named after a vertebra, by the segment's id."""
+def _cut(grid: sitk.Image, low: np.ndarray, high: np.ndarray) -> sitk.Image:
+    """An empty image of the voxels from index ``low`` to before ``high`` of a grid."""
+    image = sitk.Image((high - low).tolist(), sitk.sitkUInt8)
+    image.SetSpacing(grid.GetSpacing())
+    image.SetDirection(grid.GetDirection())
+    image.SetOrigin(grid.TransformIndexToPhysicalPoint(low.tolist()))
+    return image
+
+
+def named_levels(segmentation) -> dict[str, str]:
+    """The level of every segment that is named after a vertebra, by the segment's id.
+
+    Raises Refused(LABEL_MAP_UNUSABLE) where there is none, or several of one name.
+    """
     found = {}
     for index in range(segmentation.GetNumberOfSegments()):
         segment, tag = segmentation.GetNthSegment(index), vtk.mutable("")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 import slicer
+from scipy import ndimage
 
 from ..roi.axes import body_axes, superior_axes
-from ..roi.erosion import fine_body
 from .masks import segment_mask
 
 _ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
@@ -55,5 +56,17 @@ def rotation_of(segmentation_node, document: dict, level: str) -> np.ndarray | N
         return None
     levels = [vertebra["level"] for vertebra in document["vertebrae"]]
     up = superior_axes([vertebra["centroid_lps_mm"] for vertebra in document["vertebrae"]])[levels.index(level)]
-    axes = body_axes(fine_body(mask, 0.0).points_lps_mm(skin=True), up)
+    axes = body_axes(_skin_lps_mm(mask), up)
     return None if axes is None else axes.rotation
+
+
+def _skin_lps_mm(mask: sitk.Image) -> np.ndarray:
+    """(n, 3) points of the surface, every millimetre and without the staircase of the voxels."""
+    reach = np.array(mask.GetSize()) * mask.GetSpacing()
+    grid = sitk.Image(np.ceil(reach).astype(int).tolist(), sitk.sitkFloat32)
+    grid.SetOrigin(mask.GetOrigin())
+    grid.SetDirection(mask.GetDirection())
+    smooth = sitk.SmoothingRecursiveGaussian(sitk.Resample(sitk.Cast(mask, sitk.sitkFloat32), grid), 1.0)
+    inside = sitk.GetArrayViewFromImage(smooth) > 0.5
+    index = np.argwhere(inside & ~ndimage.binary_erosion(inside))[:, ::-1]
+    return index @ np.reshape(mask.GetDirection(), (3, 3)).T + mask.GetOrigin()
