@@ -17,16 +17,17 @@ if importlib.util.find_spec("VertebralBMDLib") is None:
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from VertebralBMDLib import scene
-from VertebralBMDLib.quality import MESSAGES, Refused
+from VertebralBMDLib.quality import Refused, in_panel
 from VertebralBMDLib.report import words
-from VertebralBMDLib.summary import overall_progress
 from VertebralBMDPanel.calibration_step import CalibrationStep
 from VertebralBMDPanel.logic import POLL_MS, VertebralBMDLogic
 from VertebralBMDPanel.parameters import settings_of
+from VertebralBMDPanel.queue import Queue
 from VertebralBMDPanel.result_step import ResultStep
 from VertebralBMDPanel.roi_step import RoiStep
 from VertebralBMDPanel.scan_step import ScanStep
 from VertebralBMDPanel.step import PanelState
+from VertebralBMDPanel.support import Support
 from VertebralBMDPanel.vertebrae_step import VertebraeStep
 
 #: Packages that a reload of the module must read anew.
@@ -55,7 +56,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = self._parameterNode = self._guiTag = None
-        self.steps = []
+        self.steps, self.said = [], ""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -64,6 +65,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.logic = VertebralBMDLogic()
+        self.queue = Queue(self)
         self.scanStep = ScanStep(self, self.ui.scanButton)
         self.steps = [
             self.scanStep,
@@ -73,6 +75,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             ResultStep(self, self.ui.resultButton),
         ]
         self.ui = slicer.util.childWidgetVariables(uiWidget)  # Now with the widgets of all steps.
+        self.support = Support(self)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.onPoll)
@@ -84,6 +87,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.onSceneStartClose()
+        self.logic.close()
         self.removeObservers()
 
     def enter(self):
@@ -94,6 +98,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller=None, event=None):
+        self.queue.clear()
         self.stop("")
         self.setParameterNode(None)
 
@@ -151,26 +156,41 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onMeasureButton(self):
         if self.logic.running:
+            self.queue.clear()
             self.stop(_("Cancelled."))
         else:
             self.measure()
 
-    def measure(self):
-        """Start to measure the chosen volume with the chosen settings; what prevents it is said."""
+    def measure(self, volumeNode=None):
+        """Start to measure a volume, by default the chosen one, with the chosen settings; what prevents it is said.
+
+        What the steps hand over, such as the user's own bodies, belongs to the chosen volume alone. Returns whether it started.
+        """
+        parameterNode = self.logic.getParameterNode()
+        volumeNode, images = volumeNode or parameterNode.inputVolume, {}
         try:
-            self.logic.process(self._parameterNode.inputVolume, self.settings(), waitForCompletion=False)
+            settings = settings_of(parameterNode, volumeNode)
+            for step in self.steps if volumeNode is parameterNode.inputVolume else ():
+                settings = step.handOver(settings, images)
+            self.logic.process(volumeNode, settings, images, waitForCompletion=False)
             self.say(_("Starting…"))
             self._timer.start()
         except (Refused, ValueError, OSError, RuntimeError) as error:
-            self.say(str(MESSAGES[error.code] if isinstance(error, Refused) else error))
+            self.say(in_panel(error.code.value) if isinstance(error, Refused) else str(error))
         self.refresh()
+        return self.logic.running
 
     def onPoll(self):
-        for event in self.logic.poll():
-            if event["event"] == "progress":
-                self.say(*overall_progress(event))
-            elif event["event"] in ("done", "error"):
-                self.stop(event.get("message", ""))
+        events = {event["event"]: event for event in self.logic.poll()}  # Of each kind, the last one tells.
+        if "device" in events:
+            self.support.showDevice()
+        if "progress" in events:
+            self.say(self.logic.progress.sentence(), self.logic.progress.percent)
+        end = events.get("error") or events.get("done")
+        if end:
+            self.support.showTorch(end.get("code") != "TORCH_MISSING")
+            self.stop(in_panel(end.get("code") or "") or end.get("message", ""))
+            self.queue.proceed(ended=True)
 
     def stop(self, text):
         """End the measurement, if there is one, and say ``text``."""
@@ -181,6 +201,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def say(self, text, percent=0):
         """Show a sentence below the Measure button, and how far a measurement is."""
+        self.said = text
         self.ui.progressBar.setValue(percent)
         self.ui.statusLabel.setText(text)
         self.ui.statusLabel.setVisible(bool(text))

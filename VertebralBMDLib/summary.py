@@ -1,4 +1,4 @@
-"""What the panel says: how far a run is, and the patient line with every reason to doubt or withhold it."""
+"""What the panel says: the patient line with every reason to doubt or withhold it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,6 @@ from .report import calibration, words
 
 #: Background of each category, below white letters.
 CATEGORY_COLOURS = {"osteoporosis": "#a3231f", "low_bone_mass": "#8a5a00", "normal": "#1b6b3a", "withheld": "#4d5965"}
-
-#: Each stage of the pipeline in words, and the part of the whole run that it takes on a CPU, in per cent.
-_STAGES = {
-    "loading": ("Loading the scan…", 0, 3),
-    "segmentation": ("Finding the vertebrae…", 3, 70),
-    "roi": ("Placing the regions of interest…", 70, 80),
-    "calibration": ("Calibrating…", 80, 85),
-    "measurement": ("Measuring bone density…", 85, 95),
-    "assessment": ("Assessing…", 95, 96),
-    "report": ("Writing the report…", 96, 100),
-}
-
-
-def overall_progress(event: dict) -> tuple[str, int]:
-    """The stage in words and the per cent of the whole run, from a progress event of the worker."""
-    text, start, end = _STAGES[event["stage"]]
-    return text, round(start + (end - start) * event["fraction"])
 
 
 def density_unit(document: dict) -> str:

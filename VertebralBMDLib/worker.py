@@ -2,11 +2,13 @@
 
     {"command": "measure", "scan": PATH, "output": DIR, "settings": {...}}
     {"event": "ready", "version": "0.1.0"}
+    {"event": "device", "kind": "cpu", "name": "NVIDIA RTX A4000", "fallback": "out of memory"}
     {"event": "progress", "stage": "segmentation", "fraction": 0.4}
     {"event": "done", "status": 0, "files": ["measurement.json", ...]}
     {"event": "error", "code": "TORCH_MISSING", "message": "PyTorch is not installed. ..."}
 
-A request may also hold "series" (a UID) and "scene" (true: scene.mrb too). ``status`` is 0 (measured) or 3 (refused; the
+A device event says where the networks run, after an operation was tried there; ``fallback`` is why a graphics card is left
+unused. A request may also hold "series" (a UID) and "scene" (true: scene.mrb too). ``status`` is 0 (measured) or 3 (refused; the
 reasons are in measurement.json). Every request ends with one done or one
 error; ``code`` is null for what has no code. The process ends with its stdin. Start it with ``python -m VertebralBMDLib.worker``.
 """
@@ -15,10 +17,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -27,6 +30,12 @@ from .quality import MESSAGES, Code, Refused
 
 if TYPE_CHECKING:
     from .settings import Settings
+
+NO_MEMORY = "There is not enough memory for this scan. Close other programs and try again."
+
+#: How PyTorch and ITK say that the memory is full, and how PyTorch says that the graphics card has failed.
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|allocate memory|bad_alloc", re.IGNORECASE)
+_OF_THE_CARD = re.compile(r"CUDA|cuDNN|cuBLAS")
 
 
 def settings_to_json(settings: Settings) -> dict:
@@ -80,13 +89,11 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         if not line.strip():
             continue
         try:
-            answer(
-                "done", **_measured(json.loads(line), lambda stage, fraction: answer("progress", stage=stage, fraction=round(fraction, 4)))
-            )
+            answer("done", **_measured(json.loads(line), answer))
         except Refused as refusal:
             answer("error", code=refusal.code.value, message=str(MESSAGES[refusal.code]))
         except MemoryError:
-            answer("error", code=None, message="There is not enough memory for this scan. Close other programs and try again.")
+            answer("error", code=None, message=NO_MEMORY)
         except ValueError as error:
             # What was asked for makes no sense, and the error says why.
             traceback.print_exc()
@@ -95,19 +102,48 @@ def serve(requests: TextIO, answers: TextIO) -> None:
             raise
         except Exception as error:
             traceback.print_exc()
+            if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
+                answer("error", code=None, message=NO_MEMORY)
+                continue
             answer("error", code=None, message=f"The measurement failed unexpectedly ({type(error).__name__}: {error}).")
 
 
-def _measured(request: dict, progress: Callable[[str, float], None]) -> dict:
+def _measured(request: dict, answer: Callable[..., None]) -> dict:
     """Carry out one request; the content of its done event."""
     if request.get("command") != "measure":
         raise ValueError(f"unknown command {request.get('command')!r}")
     from .run import measure_to_folder
 
     scan, output = Path(request["scan"]), Path(request["output"])
+
+    def measured(settings: Settings) -> int:
+        return measure_to_folder(scan, output, settings, progress, request.get("series"), request.get("scene", False))
+
+    def progress(stage: str, fraction: float) -> None:
+        answer("progress", stage=stage, fraction=round(fraction, 4))
+
     settings = settings_from_json(request.get("settings", {}))
-    status = measure_to_folder(scan, output, settings, progress, request.get("series"), request.get("scene", False))
+    _say_device(settings.device, answer)
+    try:
+        status = measured(settings)
+    except RuntimeError as error:
+        if settings.device != "auto" or not _OF_THE_CARD.search(str(error)):
+            raise
+        traceback.print_exc()
+        reason = str(error).partition("\n")[0]
+        answer("device", kind="cpu", name="", fallback=reason)
+        status = measured(replace(settings, device="cpu"))
     return dict(status=status, files=sorted(path.name for path in output.iterdir()))
+
+
+def _say_device(wanted: str, answer: Callable[..., None]) -> None:
+    """Say where the networks will run; nothing without PyTorch, which is the pipeline's to refuse."""
+    from .network.models import probed_device
+
+    try:
+        answer("device", **asdict(probed_device(wanted)))
+    except Refused:
+        pass
 
 
 def main() -> None:

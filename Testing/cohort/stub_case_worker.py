@@ -49,4 +49,5 @@ def measure_to_folder(scan, output, settings, progress, series_uid=None, scene=F
 
 if __name__ == "__main__":
     run.measure_to_folder = measure_to_folder
+    worker._say_device = lambda wanted, answer: None
     worker.main()

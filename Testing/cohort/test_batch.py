@@ -20,7 +20,7 @@ from VertebralBMDLib.report.files import FILES
 from VertebralBMDLib.report.table import COLUMNS
 from VertebralBMDLib.run import measure_to_folder
 from VertebralBMDLib.settings import Settings
-from VertebralBMDLib.worker_client import ServingWorker
+from VertebralBMDLib.worker_client import Worker
 
 STUB = Path(__file__).with_name("stub_case_worker.py")
 ROOT = STUB.parents[2]
@@ -31,7 +31,7 @@ def log(tmp_path, monkeypatch):
     """Work is done by the stub; the function returns what was asked of it since the last call, a list a request."""
     path = tmp_path / "requests.log"
     monkeypatch.setenv("STUB_LOG", str(path))
-    monkeypatch.setattr(batch, "ServingWorker", functools.partial(ServingWorker, arguments=(str(STUB),)))
+    monkeypatch.setattr(batch, "Worker", functools.partial(Worker, arguments=(str(STUB),)))
 
     def requests():
         lines = path.read_text().splitlines() if path.exists() else []
@@ -225,7 +225,7 @@ def program(data, output):
     """A batch in a process of its own, with the stub for a worker."""
     code = (
         "import functools, sys; from VertebralBMDLib import cli; from VertebralBMDLib.cohort import batch; "
-        f"batch.ServingWorker = functools.partial(batch.ServingWorker, arguments=({str(STUB)!r},)); sys.exit(cli.main(sys.argv[1:]))"
+        f"batch.Worker = functools.partial(batch.Worker, arguments=({str(STUB)!r},)); sys.exit(cli.main(sys.argv[1:]))"
     )
     # A test run in the background ignores Ctrl-C, and so would its children.
     return subprocess.Popen(

@@ -25,11 +25,11 @@ def slicer():
 def panel(slicer, monkeypatch, tmp_path):
     """The panel, entered, with temporary files in a folder of the test; ``stub(mode)`` chooses what the worker does."""
     panel = host.open_panel(host.load_module())
-    from VertebralBMDLib import worker_client
+    from VertebralBMDLib import measurement_run
 
     folder = tmp_path / "Ωmega späce"
     folder.mkdir()
-    monkeypatch.setattr(worker_client.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(measurement_run.tempfile, "tempdir", str(folder))
     panel.temporary, panel.pids = folder, tmp_path / "pids"
     panel.stub = lambda mode: use_stub(panel, mode)
     panel.stub("measure")

@@ -1,10 +1,12 @@
 """The real worker around a stand-in for the pipeline, for tests of the protocol, the client and the panel.
 
 Run as a script in place of ``python -m VertebralBMDLib.worker``. The environment variable STUB says what happens:
-measure (default), refuse, torch, crash, die, chatter, hang (with a grandchild whose pid goes to STUB_PID), silent (hangs
-before it is ready).
+measure (default), slow, refuse, torch, crash, die, memory, card (a graphics card runs out of memory), chatter, hang (with a grandchild whose pid goes to STUB_PID), silent (hangs
+before it is ready), settings (writes those that it was given). Where STUB_ONCE names a file, misbehaves only while it is there, and
+removes it.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -28,18 +30,31 @@ def measure_to_folder(scan, output, settings, progress, series_uid=None, scene=F
     for stage in ("segmentation", "roi", "calibration", "measurement", "assessment"):
         for fraction in (0.0, 0.5, 1.0):
             progress(stage, fraction)
+            time.sleep(0.15 if MODE == "slow" else 0)
         if stage == "segmentation":
-            misbehave()
+            misbehave(settings)
     image = sitk.ReadImage(str(scan))
     found = levels(settings)
     write(output, image, found)
-    (output / "measurement.json").write_text(json.dumps(document(found)), encoding="utf-8")
+    content = document(found)
+    if MODE == "settings":
+        content["settings"] = worker.settings_to_json(settings)
+    (output / "measurement.json").write_text(json.dumps(content), encoding="utf-8")
     return 3 if MODE == "refuse" else 0
 
 
-def misbehave():
+def misbehave(settings):
+    once = os.environ.get("STUB_ONCE")
+    if once and not os.path.exists(once):
+        return
+    if once:
+        os.remove(once)
     if MODE == "torch":
         raise Refused(Code.TORCH_MISSING)
+    if MODE == "memory":
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes")
+    if MODE == "card" and settings.device == "auto":
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore.")
     if MODE == "crash":
         raise KeyError("Wirbelkörper")
     if MODE == "die":
@@ -129,8 +144,20 @@ def document(found):
     )
 
 
+@dataclasses.dataclass
+class Device:
+    kind: str
+    name: str
+    fallback: str
+
+
+def probed_device(wanted):
+    return Device("cuda", "Testcard 7", "") if MODE == "card" else Device("cpu", "", "")
+
+
 if __name__ == "__main__":
     if MODE == "silent":
         hang()
     sys.modules["VertebralBMDLib.run"] = types.SimpleNamespace(measure_to_folder=measure_to_folder)
+    sys.modules["VertebralBMDLib.network.models"] = types.SimpleNamespace(probed_device=probed_device)
     worker.main()

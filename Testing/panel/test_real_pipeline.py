@@ -7,18 +7,19 @@ import pytest
 import SimpleITK as sitk
 from panel_tools import wait_for
 
+from VertebralBMDLib.measurement_run import MeasurementRun
 from VertebralBMDLib.report import words
+from VertebralBMDLib.run_progress import RunProgress
 from VertebralBMDLib.scan import checked
 from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
-from VertebralBMDLib.summary import overall_progress
-from VertebralBMDLib.worker_client import MeasurementRun
+from VertebralBMDLib.worker_client import Worker
 
 
 def events_of(run, seconds=240):
     """Every event of a run until its end."""
     events = []
-    wait_for(lambda: events.extend(run.worker.poll()) or (events and events[-1]["event"] in ("done", "error")), seconds)
+    wait_for(lambda: events.extend(run.poll()) or (events and events[-1]["event"] in ("done", "error")), seconds)
     return events
 
 
@@ -28,13 +29,20 @@ def test_worker_measures_a_simulated_patient_with_given_bodies(slicer, tmp_path)
     patient = simulate_patient(PatientSpec(seed=1, spacing_mm=(1.2, 1.2, 2.5), levels=("T11", "L4")))
     sitk.WriteImage(patient.bodies, str(tmp_path / "bödies.nii.gz"))
     scan = checked(patient.image)
-    run = MeasurementRun(scan, Settings(bodies=tmp_path / "bödies.nii.gz"))
+    worker = Worker()
+    run = MeasurementRun(worker, lambda: scan, Settings(bodies=tmp_path / "bödies.nii.gz"))
     events = events_of(run)
     assert events[-1]["event"] == "done", events[-1]
-    percents = [overall_progress(event)[1] for event in events if event["event"] == "progress"]
+    assert [event["fallback"] for event in events if event["event"] == "device"] == [""]
+    progress, percents = RunProgress(), []
+    for event in events:
+        if event["event"] == "progress":
+            progress.update(event)
+            percents.append(progress.percent)
     assert percents == sorted(percents) and percents[-1] == 100
-    document, bodies, roi = run.results()
+    document, bodies, roi = run.result
     run.close()
+    worker.close()
     assert [vertebra["level"] for vertebra in words.measured(document)] == ["L1", "L2"]
     inside = sitk.GetArrayViewFromImage(roi)
     assert (inside == 20).sum() > 100 and np.all(sitk.GetArrayViewFromImage(bodies)[inside > 0] == inside[inside > 0])

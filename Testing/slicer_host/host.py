@@ -41,7 +41,9 @@ def start():
         ScriptedLoadableModuleLogic=ScriptedLoadableModuleLogic,
         ScriptedLoadableModuleTest=unittest.TestCase,
     )
-    slicer.app = types.SimpleNamespace(layoutManager=lambda: None, testingEnabled=lambda: True)
+    slicer.app = types.SimpleNamespace(
+        layoutManager=lambda: None, testingEnabled=lambda: True, applicationName="Stand-in", applicationVersion="5.13.0"
+    )
     slicer.modules = types.SimpleNamespace()
     slicer.util.childWidgetVariables = lambda top: types.SimpleNamespace(
         **{child.objectName(): child for child in top.findChildren(QtWidgets.QWidget) if child.objectName()}

@@ -22,16 +22,14 @@ def main(path, mode=None):
     from VertebralBMDLib import scene
     from VertebralBMDLib.scan import checked
     from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
-    from VertebralBMDLib.worker_client import WorkerProcess
+    from VertebralBMDLib.worker_client import Worker
 
     patient = simulate_patient(PatientSpec(seed=1, phantom="qrm-bdc3"))
     scene.add_volume(slicer.mrmlScene, checked(patient.image), "Simulated patient")
     panel.enter()
     if mode:
         environment = os.environ | {"STUB": mode, "STUB_PID": os.devnull}
-        panel.logic.createWorker = lambda: WorkerProcess(
-            environment=environment, arguments=(str(host.ROOT / "Testing/panel/stub_worker.py"),)
-        )
+        panel.logic.createWorker = lambda: Worker(environment, arguments=(str(host.ROOT / "Testing/panel/stub_worker.py"),))
     panel.parent.resize(480, 640)
     panel.parent.show()
     panel.ui.measureButton.click()

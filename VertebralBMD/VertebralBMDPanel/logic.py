@@ -1,4 +1,4 @@
-"""Measurements in a worker process, results in the scene; for the panel and for scripts."""
+"""Measurements in a resident worker process, results in the scene; for the panel and for scripts."""
 
 import logging
 import time
@@ -7,8 +7,11 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from VertebralBMDLib import scene
+from VertebralBMDLib.diagnostics import without_paths
+from VertebralBMDLib.measurement_run import MeasurementRun
+from VertebralBMDLib.run_progress import RunProgress
 from VertebralBMDLib.settings import Settings
-from VertebralBMDLib.worker_client import MeasurementRun, WorkerProcess
+from VertebralBMDLib.worker_client import Worker
 
 from .parameters import VertebralBMDParameterNode
 
@@ -17,12 +20,18 @@ POLL_MS = 50
 
 
 class VertebralBMDLogic(ScriptedLoadableModuleLogic):
-    """One measurement at a time, in a worker process; its result appears beside its volume."""
+    """One measurement at a time; its result appears beside its volume. The worker starts with the first one and stays.
+
+    ``device``: the worker's last word about where networks run (see VertebralBMDLib.worker), or None; ``progress``: a
+    RunProgress of the present or last measurement.
+    """
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.createWorker = WorkerProcess
-        self._run = self._volumeNode = None
+        self.createWorker = Worker
+        self.device = None
+        self.progress = RunProgress()
+        self._worker = self._run = self._volumeNode = None
 
     def getParameterNode(self):
         return VertebralBMDParameterNode(super().getParameterNode())
@@ -32,16 +41,26 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         """True from ``process`` until ``poll`` has handed over the end, or ``cancel``."""
         return self._run is not None
 
-    def process(self, volumeNode, settings=None, waitForCompletion=True):
+    @property
+    def log(self):
+        """The worker's last lines."""
+        return self._worker.stderr_tail if self._worker else ""
+
+    def process(self, volumeNode, settings=None, images=None, waitForCompletion=True):
         """Measure a CT volume and put the result beside it in the scene.
 
-        settings: a VertebralBMDLib.settings.Settings. Returns the content of measurement.json, or None at once without
-        waitForCompletion; then call ``poll`` while ``running``. Raises Refused for a volume that cannot be measured, OSError
-        or RuntimeError when the measurement fails.
+        settings: a VertebralBMDLib.settings.Settings; images: SimpleITK label maps for settings that name a file, such as
+        {"bodies": image}. Returns the content of measurement.json, or None at once without waitForCompletion; then call
+        ``poll`` while ``running``. Raises Refused for a volume that cannot be handed over, OSError or RuntimeError when the
+        measurement fails.
         """
         self.cancel()
-        self._run = MeasurementRun(scene.scan_from_volume(volumeNode), settings or Settings(), self.createWorker())
+        makeScan = scene.scan_maker(volumeNode)
+        if self._worker is None:
+            self._worker = self.createWorker()
+        self._run = MeasurementRun(self._worker, makeScan, settings or Settings(), images, _prepared)
         self._volumeNode = volumeNode
+        self.progress = RunProgress(self.progress.seconds)
         while waitForCompletion:
             for event in self.poll():
                 if event["event"] == "error":
@@ -52,18 +71,22 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
 
     def poll(self):
         """The worker's events since the last call (see VertebralBMDLib.worker); with done, the result is in the scene."""
-        events = self._run.worker.poll() if self._run else []
-        last = events[-1]["event"] if events else None
-        if last == "done":
+        events = self._run.poll() if self._run else []
+        for event in events:
+            if event["event"] == "device":
+                self.device = event
+            if event["event"] == "progress":
+                self.progress.update(event)
+        if events and events[-1]["event"] == "done":
             try:
-                document, bodies, roi = self._run.results()
-                scene.show_measurement(self._volumeNode, document, bodies, roi)
+                document, layers = self._run.result
+                scene.show_layers(self._volumeNode, document, layers)
                 scene.show_in_slices(self._volumeNode, document)
             except (OSError, ValueError, RuntimeError) as error:
                 events[-1] = dict(event="error", code=None, message=_("The result could not be shown: {error}").format(error=error))
-        if last == "error":
-            logging.error("VertebralBMD: %s\n%s", events[-1]["message"], self._run.worker.stderr_tail)
-        if last in ("done", "error"):
+        if events and events[-1]["event"] == "error":
+            logging.error("VertebralBMD: %s\n%s", *map(without_paths, (events[-1]["message"], self.log)))
+        if events and events[-1]["event"] in ("done", "error"):
             self.cancel()
         return events
 
@@ -72,3 +95,16 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         if self._run:
             self._run.close()
         self._run = self._volumeNode = None
+
+    def close(self):
+        """As ``cancel``, and end the worker too; the next measurement starts a new one."""
+        self.cancel()
+        if self._worker:
+            self._worker.close()
+        self._worker = None
+
+
+def _prepared(results):
+    """What the scene needs of the results, made in the thread of the run."""
+    document, bodies, roi = results
+    return document, scene.layers_of(bodies, roi)

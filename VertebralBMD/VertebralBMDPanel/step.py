@@ -60,6 +60,13 @@ class Step(VTKObservationMixin):
         Observers that were removed by ``cleanup`` come back here.
         """
 
+    def handOver(self, settings, images):
+        """The Settings for the next measurement of the chosen volume; label maps that go with them are added to ``images``.
+
+        Raises Refused or ValueError where what was chosen cannot be used.
+        """
+        return settings
+
     def setStatus(self, mark, words=""):
         """Say by a sign in the title and by words in its tooltip how the step stands; mark: "", running, pass, warn or fail."""
         sign, meaning = _MARKS[mark]

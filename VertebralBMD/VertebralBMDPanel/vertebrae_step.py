@@ -62,14 +62,12 @@ class VertebraeStep(Step):
         marks = [body.mark for body in bodies]
         self.setStatus("running" if state.running else next((mark for mark in ("fail", "warn", "pass") if mark in marks), ""), "")
 
-    def images(self, volume):
-        """The user's own bodies as a label map for the worker, {"bodies": image}, where they are chosen for this volume.
-
-        Raises Refused where they cannot be used.
-        """
+    def handOver(self, settings, images):
+        """Hand over the user's own bodies, where they are chosen. Raises Refused where they cannot be used."""
         parameters = self.panel.logic.getParameterNode()
-        own = parameters.ownBodies
-        return {"bodies": own_bodies(own, volume)} if own and parameters.inputVolume is volume else {}
+        if parameters.ownBodies:
+            images["bodies"] = own_bodies(parameters.ownBodies, parameters.inputVolume)
+        return settings
 
     def onBody(self):
         self._showBody()

@@ -31,7 +31,7 @@ from ..network.segmentation import LOCALISE, REFINE
 from ..quality import Code, Refused
 from ..report.table import COLUMNS
 from ..worker import settings_to_json
-from ..worker_client import ServingWorker
+from ..worker_client import Worker
 from .cases import STATUS, TABLE, Case, is_image
 
 FINISHED = "finished.json"
@@ -94,8 +94,8 @@ def run_batch(
 def _measured(todo: Sequence[Case], output: Path, marks: dict[str, str], workers: int, log: bool) -> Iterator[Outcome]:
     """The outcomes of cases as they come; workers are killed when the caller closes this before the end."""
     workers = min(workers, len(todo))
-    crew = [ServingWorker(_environment(workers), log) for _ in range(workers)]
-    idle: SimpleQueue[ServingWorker] = SimpleQueue()
+    crew = [Worker(_environment(workers), log) for _ in range(workers)]
+    idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in crew:
         idle.put(worker)
 
@@ -117,7 +117,7 @@ def _measured(todo: Sequence[Case], output: Path, marks: dict[str, str], workers
         pool.shutdown()
 
 
-def _measure(case: Case, folder: Path, mark: str, worker: ServingWorker) -> Outcome:
+def _measure(case: Case, folder: Path, mark: str, worker: Worker) -> Outcome:
     """One case in its folder. Raises Refused for an incomplete installation."""
     for name in (FINISHED, "measurement.json"):
         # Results of an earlier run must not pass for this one's when it fails.

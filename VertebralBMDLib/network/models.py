@@ -54,17 +54,33 @@ def load(name: str, device: str):
     return torch.jit.load(str(checked_file(name)), map_location=device).eval()
 
 
-def working_device(wanted: str) -> str:
-    """ "cuda" when it is wanted (or "auto") and a convolution really runs on it, else "cpu"."""
+@dataclass(frozen=True)
+class Device:
+    """Where networks run: ``kind`` "cuda" or "cpu", the ``name`` of a graphics card, and why it is left unused (or "")."""
+
+    kind: str
+    name: str = ""
+    fallback: str = ""
+
+
+def probed_device(wanted: str) -> Device:
+    """The graphics card when it is wanted (or "auto") and a convolution really runs on it, else the CPU. Raises Refused(TORCH_MISSING)."""
     torch = import_torch()
     if wanted == "cpu" or not torch.cuda.is_available():
-        return "cpu"
+        return Device("cpu")
+    name = ""
     try:
+        name = torch.cuda.get_device_name()
         probe = torch.nn.Conv3d(1, 1, 3).to("cuda")(torch.ones(1, 1, 4, 4, 4, device="cuda"))
         torch.cuda.synchronize()
-        return "cuda" if bool(torch.isfinite(probe).all()) else "cpu"
-    except RuntimeError:
-        return "cpu"
+        return Device("cuda", name) if bool(torch.isfinite(probe).all()) else Device("cpu", name, "its results are not finite")
+    except RuntimeError as error:
+        return Device("cpu", name, str(error).partition("\n")[0])
+
+
+def working_device(wanted: str) -> str:
+    """ "cuda" or "cpu", whichever ``probed_device`` finds to work."""
+    return probed_device(wanted).kind
 
 
 def import_torch():

@@ -5,19 +5,23 @@ uses MRML and logic classes where Slicer's own helpers reach for the application
 never logged.
 """
 
-from .results import find_result, measurement_of, show_measurement
+from .results import find_result, measurement_of, show_layers, show_measurement
 from .save import save_scene, save_segmentation, scene_for
+from .segments import layers_of
 from .slices import show_in_slices
-from .volumes import add_volume, scan_from_volume
+from .volumes import add_volume, scan_from_volume, scan_maker
 
 __all__ = [
     "add_volume",
     "find_result",
+    "layers_of",
     "measurement_of",
     "save_scene",
     "save_segmentation",
     "scan_from_volume",
+    "scan_maker",
     "scene_for",
     "show_in_slices",
+    "show_layers",
     "show_measurement",
 ]

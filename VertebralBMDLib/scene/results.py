@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import SimpleITK as sitk
 import slicer
@@ -10,7 +11,7 @@ import vtk
 
 from ..report import words
 from ..summary import density_unit
-from .segments import fill_segmentation
+from .segments import Layer, fill_segmentation, layers_of
 
 #: Role of the node reference from a result node to the volume it was measured on.
 _VOLUME_ROLE = "VertebralBMD.volume"
@@ -27,10 +28,14 @@ def show_measurement(volume_node, document: dict, bodies_image: sitk.Image | Non
     refilled, so results never pile up. The segmentation follows the volume's parent transform. Raises ValueError for label
     maps of another size and for a volume that has been removed from its scene.
     """
+    return show_layers(volume_node, document, layers_of(bodies_image, roi_image))
+
+
+def show_layers(volume_node, document: dict, layers: Sequence[Layer]) -> tuple:
+    """``show_measurement`` with label maps that ``layers_of`` has cut already, so that it does not take long."""
     if volume_node.GetScene() is None:
         raise ValueError("The volume is no longer in the scene.")
-    layers = [(kind, image) for kind, image in (("body", bodies_image), ("ROI", roi_image)) if image is not None]
-    if any(image.GetSize() != volume_node.GetImageData().GetDimensions() for kind, image in layers):
+    if any(layer.size != volume_node.GetImageData().GetDimensions() for layer in layers):
         raise ValueError("The label maps are not on the grid of this volume.")
     segmentation_node = result_node(volume_node, "vtkMRMLSegmentationNode", "vertebrae")
     fill_segmentation(segmentation_node, volume_node, layers)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -18,21 +21,45 @@ _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _ANATOMY = "Anatomic codes - DICOM master list"
 
 
-def fill_segmentation(segmentation_node, volume_node, layers: list[tuple[str, sitk.Image]]) -> None:
-    """A segment for every label of every (kind, label map); the ROI is filled so that it stands out inside its body."""
+@dataclass(frozen=True)
+class Layer:
+    """The labelled box of a label map: ``kind`` "body" or "ROI"; ``size`` (i, j, k) of the whole map; ``start`` (i, j, k) of the
+    box; ``voxels`` uint8 (k, j, i) VerSe numbers; ``labels``: those that occur."""
+
+    kind: str
+    size: tuple[int, int, int]
+    start: tuple[int, int, int]
+    voxels: np.ndarray
+    labels: tuple[int, ...]
+
+
+def layers_of(bodies: sitk.Image | None, roi: sitk.Image | None) -> list[Layer]:
+    """The label maps that are there, cut to their labelled boxes; takes a while for large ones, in any thread."""
+    return [_layer(kind, image) for kind, image in (("body", bodies), ("ROI", roi)) if image is not None]
+
+
+def _layer(kind: str, image: sitk.Image) -> Layer:
+    labels = sitk.GetArrayViewFromImage(image)
+    spans = [np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    low, high = ([int(span[end]) if len(span) else 0 for span in spans] for end in (0, -1))
+    box = labels[tuple(slice(a, b + 1) for a, b in zip(low, high))].astype(np.uint8)
+    return Layer(kind, image.GetSize(), tuple(low[::-1]), box, tuple(np.unique(box[box > 0]).tolist()))
+
+
+def fill_segmentation(segmentation_node, volume_node, layers: Sequence[Layer]) -> None:
+    """A segment for every label of every layer; the ROI is filled so that it stands out inside its body."""
     segmentation_node.GetSegmentation().RemoveAllSegments()
     segmentation_node.CreateDefaultDisplayNodes()
     segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     segmentation_node.SetNodeReferenceID(segmentation_node.GetReferenceImageGeometryReferenceRole(), volume_node.GetID())
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    for kind, image in layers:
-        labels = sitk.GetArrayViewFromImage(image)
-        layer = oriented_image(labels, volume_node)
-        for label in np.unique(labels[labels > 0]).tolist():
+    for layer in layers:
+        image = _oriented_image(layer, volume_node)
+        for label in layer.labels:
             level = LEVELS.get(label, f"Label {label}")
-            name = f"{level} {kind}"
-            segmentation_node.GetSegmentation().AddSegment(_segment(name, level, kind, label, layer), name)
-            segmentation_node.GetDisplayNode().SetSegmentOpacity2DFill(name, 0.5 if kind == "ROI" else 0.0)
+            name = f"{level} {layer.kind}"
+            segmentation_node.GetSegmentation().AddSegment(_segment(name, level, layer.kind, label, image), name)
+            segmentation_node.GetDisplayNode().SetSegmentOpacity2DFill(name, 0.5 if layer.kind == "ROI" else 0.0)
 
 
 def _segment(name: str, level: str, kind: str, label: int, layer):
@@ -58,14 +85,12 @@ def _terminology(level: str, kind: str) -> str:
     return f"{_TERMINOLOGY}~SCT^123037004^Anatomical Structure~{vertebra}~^^~{_ANATOMY}~^^~^^"
 
 
-def oriented_image(labels: np.ndarray, volume_node):
-    """``labels`` (k, j, i) as vtkOrientedImageData in the volume's own frame, cut to its labelled box to save memory."""
-    spans = [np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    low, high = ([int(span[end]) if len(span) else 0 for span in spans] for end in (0, -1))
-    box = labels[tuple(slice(a, b + 1) for a, b in zip(low, high))]
+def _oriented_image(layer: Layer, volume_node):
+    """The box of a layer as vtkOrientedImageData in the volume's own frame."""
+    (i, j, k), (depth, height, width) = layer.start, layer.voxels.shape
     image = slicer.vtkOrientedImageData()
-    image.SetExtent(low[2], high[2], low[1], high[1], low[0], high[0])
-    image.GetPointData().SetScalars(numpy_to_vtk(box.astype(np.uint8).ravel(), deep=True))
+    image.SetExtent(i, i + width - 1, j, j + height - 1, k, k + depth - 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(layer.voxels.ravel(), deep=True))
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     image.SetGeometryFromImageToWorldMatrix(matrix)

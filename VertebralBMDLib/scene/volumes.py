@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -24,13 +26,23 @@ def scan_from_volume(volume_node) -> Scan:
     Raises Refused: NONLINEAR_TRANSFORM, SHEARED, VIRTUAL_NON_CONTRAST, NOT_3D (also for a node without voxels) and those of
     ``scan.checked``.
     """
+    return scan_maker(volume_node)()
+
+
+def scan_maker(volume_node) -> Callable[[], Scan]:
+    """A function that makes the Scan of a vtkMRMLScalarVolumeNode, in any thread, because copying its voxels takes a while.
+
+    The node itself is read now, so it may change or go. Raises Refused: NONLINEAR_TRANSFORM, NOT_3D (a node without voxels);
+    the other refusals of ``scan_from_volume`` are raised by the function.
+    """
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:
         raise Refused(Code.NOT_3D, "the volume has no voxels")
     components = data.GetNumberOfScalarComponents()
     shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
-    image = sitk.GetImageFromArray(vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape), isVector=components > 1)
-    return checked(placed(image, ijk_to_world(volume_node)), _acquisition(volume_node))
+    voxels = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
+    matrix, path = ijk_to_world(volume_node), dicom_file(volume_node)
+    return lambda: checked(placed(sitk.GetImageFromArray(voxels, isVector=components > 1), matrix), acquisition_of(path))
 
 
 def placed(image: sitk.Image, ijk_to_world: np.ndarray) -> sitk.Image:
@@ -53,9 +65,8 @@ def dicom_file(volume_node) -> str:
     return database.fileForInstance(instances[0]) if instances and database else ""
 
 
-def _acquisition(volume_node) -> Acquisition:
-    """As its DICOM header says; otherwise all unknown."""
-    path = dicom_file(volume_node)
+def acquisition_of(path: str) -> Acquisition:
+    """As the header of a DICOM file says, all unknown for "" and where the file has gone. Raises Refused(VIRTUAL_NON_CONTRAST)."""
     try:
         return read_acquisition(path) if path else Acquisition()
     except Refused as refusal:
