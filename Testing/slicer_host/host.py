@@ -31,7 +31,7 @@ def start():
 
     names = {name: getattr(module, name) for module in (QtCore, QtGui, QtWidgets) for name in dir(module) if not name.startswith("_")}
     _module("qt", **names | {"QUiLoader": widgets.UiLoader})
-    _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton)
+    _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton, ctkPathLineEdit=widgets.ctkPathLineEdit)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     _module("slicer.parameterNodeWrapper", **parameter_node.API)
     _module(

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 
 import slicer
+from path_line_edit import ctkPathLineEdit
 from PySide6.QtCore import Property, QFile, QRect, Qt, Signal
 from PySide6.QtGui import QPainter
 from PySide6.QtUiTools import QUiLoader
@@ -142,7 +143,7 @@ class UiLoader(QUiLoader):
 
     def __init__(self):
         super().__init__()
-        for widget in (qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView, ctkCollapsibleButton):
+        for widget in (qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView, ctkCollapsibleButton, ctkPathLineEdit):
             self.registerCustomWidget(widget)
 
     def load(self, file: QFile):
