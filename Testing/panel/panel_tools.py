@@ -68,23 +68,32 @@ def show_case(panel, volume, density=98.4, refusals=()):
 
     from VertebralBMDLib import scene
     from VertebralBMDLib.quality import MESSAGES, Code
+    from VertebralBMDLib.report.schema import validate
+    from VertebralBMDLib.settings import Settings
+    from VertebralBMDLib.worker import settings_to_json
 
     document = stub_worker.document(["L1", "L2"])
     for k, vertebra in enumerate(document["vertebrae"]):
         vertebra.update(centroid_lps_mm=[14.0, 13.0, 8.0 + 9 * k], vbmd_roi_mg_cm3=density, vbmd_network_mg_cm3=density - 1.2)
+        vertebra["heights_mm"] = dict(anterior=25.0, middle=24.0, posterior=25.0)
     document["vertebrae"][1]["flags"] = ["ROI_HETEROGENEOUS"]
     cut = dict(level="T12", label=19, complete=False, level_confidence=0.6, centroid_lps_mm=[14.0, 13.0, 1.0], body_volume_cm3=20.0)
     document["vertebrae"].insert(0, cut | dict(flags=["BODY_CUT_OFF"]))
     document["patient"].update(vbmd_mg_cm3=density, refusals=list(refusals))
     document["scan"] = dict(contrast="no", size=[28, 24, 20], spacing_mm=[1.0, 1.0, 1.0])
     document["software"] = dict(version="0", engine="stub", models=[])
-    document["settings"] |= dict(region="eroded", erosion_mm=3.0, engine="bundled", calibration="auto", device="cpu")
+    document["settings"] |= settings_to_json(Settings())
+    for name in ("bodies", "rods", "roi"):
+        document["settings"][f"own_{name}"] = document["settings"].pop(name) is not None
+    document["settings"] = {key: value for key, value in document["settings"].items() if value not in (None, [])} | {"allow": []}
+    document["scan"]["orientation"] = "LPS"
     document["timings_s"] = {}
     if refusals:
         del document["patient"]["vbmd_mg_cm3"], document["patient"]["vbmd_source"]
         document["patient"]["category"] = "withheld"
     codes = ["ROI_HETEROGENEOUS", "BODY_CUT_OFF", *refusals]
     document["messages"] = {code: str(MESSAGES[Code(code)]) for code in codes}
+    validate(document)
     labels = []
     for margin in (0, 2):
         array = np.zeros((20, 24, 28), np.uint8)
