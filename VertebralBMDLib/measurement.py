@@ -12,14 +12,14 @@ from .quality import Code
 from .regions import Region
 from .roi.findings import Exclusion
 from .roi.region import LARGEST_EXCLUDED_SHARE
-from .scan import Scan
+from .scan import THICK_SLICE_MM, Scan
 from .segmentation.vertebrae import Vertebra
 
 #: Share of an edited ROI that may lie outside its body, and how far ROI mean and network may differ.
 _OUTSIDE_BODY, _NETWORK_DISAGREEMENT_MG_CM3 = 0.05, 20.0
 
-#: Slices thicker than this let end plates leak into the ROI (qct_facts 5.15); height of a usual lumbar body (5.6).
-THICK_SLICE_MM, _BODY_HEIGHT_MM = 3.0, 26.0
+#: Height of a usual lumbar body (qct_facts 5.6).
+_BODY_HEIGHT_MM = 26.0
 
 #: Flags for which a vertebra is left out of the patient's mean.
 UNUSABLE = (Code.LEVEL_EXCLUDED, Code.FRACTURE, Code.LESION)

@@ -17,12 +17,12 @@ from .calibration.tiers import calibrate, check_request, converted
 from .calibration.tissues import find_tissues
 from .densitometry import Heights
 from .diagnosis import Assessment
-from .measurement import THICK_SLICE_MM, VertebraMeasurement, measure_vertebra, unusable
+from .measurement import VertebraMeasurement, measure_vertebra, unusable
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
 from .quality import Code, Refused
 from .regions import Region, heights_of, regions_of
-from .scan import Scan
+from .scan import Scan, has_thick_slices
 from .segmentation.engines import engine_for, renumbered
 from .segmentation.vertebrae import Vertebrae
 from .settings import Settings
@@ -169,8 +169,7 @@ def _refusals(
 
 
 def _scan_flags(scan: Scan) -> list[Code]:
-    thickness = max(scan.acquisition.slice_thickness_mm or 0.0, *scan.spacing_mm)
-    flags = [Code.THICK_SLICES] if thickness > THICK_SLICE_MM else []
+    flags = [Code.THICK_SLICES] if has_thick_slices(scan.acquisition, scan.spacing_mm) else []
     if scan.acquisition.sharp_kernel:
         flags.append(Code.SHARP_KERNEL)
     contrast = {"yes": [Code.CONTRAST], "unknown": [Code.CONTRAST_UNKNOWN]}

@@ -11,6 +11,9 @@ import SimpleITK as sitk
 
 from .quality import Code, Refused
 
+#: Slices thicker than this let end plates leak into the ROI (qct_facts 5.15).
+THICK_SLICE_MM = 3.0
+
 #: Kernels that sharpen edges (qct_facts 1.32), GE, Siemens, Canon and Philips names.
 _SHARP_KERNEL = re.compile(r"LUNG|BONE|EDGE|^[A-Z][a-z]?[6-9]\d|^FC[58]\d|^Y[ABC]", re.IGNORECASE)
 
@@ -85,6 +88,11 @@ class Scan:
     def voxel_cm3(self) -> float:
         """Volume of a voxel in cm³."""
         return float(np.prod(self.spacing_mm)) / 1000
+
+
+def has_thick_slices(acquisition: Acquisition, spacing_mm: tuple[float, float, float]) -> bool:
+    """True when slices, or the steps between them, are thicker than THICK_SLICE_MM."""
+    return max(acquisition.slice_thickness_mm or 0.0, *spacing_mm) > THICK_SLICE_MM
 
 
 def checked(image: sitk.Image, acquisition: Acquisition | None = None, allow: frozenset[Code] = frozenset()) -> Scan:

@@ -9,13 +9,17 @@ from .results import find_result, measurement_of, show_layers, show_measurement
 from .save import save_scene, save_segmentation, scene_for
 from .segments import layers_of
 from .slices import show_in_slices
+from .volume_check import COPY_HELPS, preview, rectangular_copy
 from .volumes import add_volume, scan_from_volume, scan_maker
 
 __all__ = [
+    "COPY_HELPS",
     "add_volume",
     "find_result",
     "layers_of",
     "measurement_of",
+    "preview",
+    "rectangular_copy",
     "save_scene",
     "save_segmentation",
     "scan_from_volume",

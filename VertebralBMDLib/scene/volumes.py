@@ -35,14 +35,18 @@ def scan_maker(volume_node) -> Callable[[], Scan]:
     The node itself is read now, so it may change or go. Raises Refused: NONLINEAR_TRANSFORM, NOT_3D (a node without voxels);
     the other refusals of ``scan_from_volume`` are raised by the function.
     """
+    voxels, matrix, path = voxels_of(volume_node), ijk_to_world(volume_node), dicom_file(volume_node)
+    return lambda: checked(placed(sitk.GetImageFromArray(voxels, isVector=voxels.ndim > 3), matrix), acquisition_of(path))
+
+
+def voxels_of(volume_node) -> np.ndarray:
+    """The voxels (k, j, i), or (k, j, i, component), without copying them. Raises Refused(NOT_3D) for a node without any."""
     data = volume_node.GetImageData()
     if data is None or data.GetPointData().GetScalars() is None:
         raise Refused(Code.NOT_3D, "the volume has no voxels")
     components = data.GetNumberOfScalarComponents()
     shape = data.GetDimensions()[::-1] + ((components,) if components > 1 else ())
-    voxels = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
-    matrix, path = ijk_to_world(volume_node), dicom_file(volume_node)
-    return lambda: checked(placed(sitk.GetImageFromArray(voxels, isVector=components > 1), matrix), acquisition_of(path))
+    return vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
 
 
 def placed(image: sitk.Image, ijk_to_world: np.ndarray) -> sitk.Image:
