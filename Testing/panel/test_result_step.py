@@ -42,7 +42,7 @@ def test_the_title_says_how_the_result_stands_in_signs_and_words(panel, volume):
 def test_network_and_roi_stand_side_by_side_with_their_difference(panel, case):
     view = panel.ui.resultTableView
     names = [view.verticalHeaderItem(row).text() for row in range(view.rowCount())]
-    assert view.item(names.index("Network − ROI"), 0).text() == "−1.2"
+    assert view.item(names.index("Network − ROI (mg/cm³ CaHA-eq)"), 0).text() == "−1.2"
     assert "Network: 97.2 (ROI 98.4, difference −1.2 mg/cm³ CaHA-eq)" in panel.ui.patientLabel.text()
 
 

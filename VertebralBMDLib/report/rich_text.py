@@ -46,7 +46,16 @@ def _patient(document: dict) -> list[str]:
 
 def _vertebrae(document: dict) -> str:
     unit = words.unit(document)
-    titles = ("Level", "Certainty", "ROI cm³", "ROI mean ± SD HU", f"vBMD ROI {unit}", f"vBMD network {unit}", "Integral", "Height lost")
+    titles = (
+        "Level",
+        "Certainty",
+        "ROI cm³",
+        "ROI mean ± SD HU",
+        f"vBMD ROI {unit}",
+        f"vBMD network {unit}",
+        f"Integral {unit}",
+        "Height lost",
+    )
     rows = []
     for v in words.reported(document):
         hu = f"{words.number(v['roi_mean_hu'])} ± {words.number(v['roi_sd_hu'])}" if "roi_mean_hu" in v else "not measured"
