@@ -9,8 +9,10 @@ import SimpleITK as sitk
 from VertebralBMDLib.anatomy import label_of
 from VertebralBMDLib.pipeline import STAGES, NotMeasured, measure
 from VertebralBMDLib.quality import Code, Refused
+from VertebralBMDLib.report import words
 from VertebralBMDLib.report.document import document
 from VertebralBMDLib.report.schema import validate
+from VertebralBMDLib.report.table import rows
 from VertebralBMDLib.scan import Acquisition, Scan, checked
 from VertebralBMDLib.segmentation.levels import CERTAIN
 from VertebralBMDLib.settings import Settings
@@ -109,6 +111,22 @@ def test_progress_names_every_stage_from_its_start_to_its_end(scan, bodies):
     for stage in STAGES:
         fractions = [fraction for name, fraction in seen if name == stage]
         assert fractions[0] == 0.0 and fractions[-1] == 1.0 and fractions == sorted(fractions)
+
+
+def test_a_level_that_the_user_excludes_is_measured_but_another_one_counts(scan, bodies, own):
+    found = measure(scan, Settings(device="cpu", bodies=bodies, exclude=(("L1", "cement in the neighbour"),)))
+    assert found.assessment.levels == ("L2", "L3") and found.assessment.left_out == (("L1", Code.LEVEL_EXCLUDED),)
+    assert Code.LEVEL_SUBSTITUTED in found.assessment.flags
+    assert found.measured[0].vertebra.level == "L1" and found.measured[0].density.roi_mean_hu == own.measured[0].density.roi_mean_hu
+    assert found.assessment.vbmd_mg_cm3 == pytest.approx((values(found)["L2"] + values(found)["L3"]) / 2)
+    told = document(found)
+    validate(told)
+    assert told["settings"]["exclude"] == [dict(level="L1", reason="cement in the neighbour")]
+    assert words.left_out(told) == "L1 (LEVEL_EXCLUDED: cement in the neighbour)"
+    cells = {row["level"]: row["exclusion_reason"] for row in rows(told)}
+    assert cells.pop("L1") == "cement in the neighbour" and set(cells.values()) == {""}
+    nothing = measure(scan, Settings(device="cpu", bodies=bodies, levels=("L1",), exclude=(("L1", "lesion"),)))
+    assert nothing.assessment.refusals == (Code.LEVEL_EXCLUDED,) and nothing.assessment.vbmd_mg_cm3 is None
 
 
 def test_own_bodies_give_the_truth_without_an_engine(own, patient):

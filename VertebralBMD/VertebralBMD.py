@@ -17,11 +17,12 @@ if importlib.util.find_spec("VertebralBMDLib") is None:
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from VertebralBMDLib import scene
-from VertebralBMDLib.quality import MESSAGES, Refused
+from VertebralBMDLib.quality import Refused, in_panel
 from VertebralBMDLib.report import words
 from VertebralBMDPanel.calibration_step import CalibrationStep
 from VertebralBMDPanel.logic import POLL_MS, VertebralBMDLogic
 from VertebralBMDPanel.parameters import settings_of
+from VertebralBMDPanel.queue import Queue
 from VertebralBMDPanel.result_step import ResultStep
 from VertebralBMDPanel.roi_step import RoiStep
 from VertebralBMDPanel.scan_step import ScanStep
@@ -64,6 +65,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.logic = VertebralBMDLogic()
+        self.queue = Queue(self)
         self.scanStep = ScanStep(self, self.ui.scanButton)
         self.steps = [
             self.scanStep,
@@ -97,6 +99,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller=None, event=None):
+        self.queue.clear()
         self.stop("")
         self.setParameterNode(None)
 
@@ -154,22 +157,29 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onMeasureButton(self):
         if self.logic.running:
+            self.queue.clear()
             self.stop(_("Cancelled."))
         else:
             self.measure()
 
-    def measure(self):
-        """Start to measure the chosen volume with the chosen settings; what prevents it is said."""
+    def measure(self, volumeNode=None):
+        """Start to measure a volume, by default the chosen one, with the chosen settings; what prevents it is said.
+
+        Returns whether it started.
+        """
+        parameterNode = self.logic.getParameterNode()
+        volumeNode, images = volumeNode or parameterNode.inputVolume, {}
         try:
-            volume, settings, images = self._parameterNode.inputVolume, self.settings(), {}
+            settings = settings_of(parameterNode, volumeNode)
             for step in self.steps:
-                settings = step.handOver(volume, settings, images)
-            self.logic.process(volume, settings, images, waitForCompletion=False)
+                settings = step.handOver(volumeNode, settings, images)
+            self.logic.process(volumeNode, settings, images, waitForCompletion=False)
             self.say(_("Starting…"))
             self._timer.start()
         except (Refused, ValueError, OSError, RuntimeError) as error:
-            self.say(str(MESSAGES[error.code] if isinstance(error, Refused) else error))
+            self.say(in_panel(error.code.value) if isinstance(error, Refused) else str(error))
         self.refresh()
+        return self.logic.running
 
     def onPoll(self):
         events = {event["event"]: event for event in self.logic.poll()}  # Of each kind, the last one tells.
@@ -180,7 +190,8 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         end = events.get("error") or events.get("done")
         if end:
             self.support.showTorch(end.get("code") != "TORCH_MISSING")
-            self.stop(end.get("message", ""))
+            self.stop(in_panel(end.get("code") or "") or end.get("message", ""))
+            self.queue.proceed(ended=True)
 
     def stop(self, text):
         """End the measurement, if there is one, and say ``text``."""

@@ -134,7 +134,7 @@ def _check(thresholds: Thresholds) -> None:
 class MeasuredLevel:
     """What one measured vertebra brings: mean HU of its ROI and, with a calibration, mg/cm³; findings are left out of both.
 
-    ``unusable``: why it must not count for the patient (FRACTURE, LESION), or None.
+    ``unusable``: why it must not count for the patient (LEVEL_EXCLUDED, FRACTURE, LESION), or None.
     """
 
     level: str

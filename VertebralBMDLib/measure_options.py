@@ -16,6 +16,9 @@ from .settings import Settings
 #: Options that hold the path of a file.
 _FILES = ("bodies", "rods", "roi")
 
+#: Options that may be given several times.
+_LISTS = ("allow", "exclude")
+
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -60,6 +63,14 @@ def _add_one_scan(parser: argparse.ArgumentParser) -> None:
         metavar="L1=x,y,z",
         help="the body at this point (LPS mm) is that level; its neighbours are counted from it",
     )
+    parser.add_argument(
+        "--exclude",
+        type=_exclusion,
+        action="append",
+        default=[],
+        metavar="L1=REASON",
+        help="leave a level out of the patient's value; the reason is recorded",
+    )
     parser.add_argument("--rods", type=Path, metavar="FILE", help="your own rods of --calibration phantom:NAME (points or a label map)")
     parser.add_argument("--roi", type=Path, metavar="FILE", help="an edited ROI (label map, VerSe numbers)")
     parser.add_argument("--roi-levels", type=_levels, metavar="L1,L2", help="the levels whose ROI is taken from --roi (all)")
@@ -87,6 +98,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         bodies=options.bodies,
         bodies_numbering=options.bodies_numbering,
         level_at=options.level_at,
+        exclude=tuple(options.exclude),
         calibration=options.calibration,
         rods=options.rods,
         convert=options.convert_to,
@@ -111,7 +123,7 @@ def defaults() -> Mapping[str, object]:
 def with_cells(options: argparse.Namespace, cells: Mapping[str, str], folder: Path) -> argparse.Namespace:
     """``options`` with those that ``cells`` set, by their long names; empty cells set nothing, codes to allow are added.
 
-    A cell of ``allow`` may hold several codes, separated by ";". Relative paths become absolute, from ``folder``.
+    A cell of ``allow`` or ``exclude`` may hold several values, separated by ";". Relative paths become absolute, from ``folder``.
     Raises ValueError, naming the option, for a value that it cannot have.
     """
     arguments = []
@@ -121,7 +133,7 @@ def with_cells(options: argparse.Namespace, cells: Mapping[str, str], folder: Pa
                 raise ValueError(f"{name} must be yes or no, not {text!r}")
             arguments += [f"--{name}"] if text.lower() in _YES else []
         else:
-            arguments += [f"--{name}={value.strip()}" for value in (text.split(";") if name == "allow" else [text]) if value.strip()]
+            arguments += [f"--{name}={value.strip()}" for value in (text.split(";") if name in _LISTS else [text]) if value.strip()]
     try:
         found = _quiet_parser().parse_args(arguments, argparse.Namespace(**vars(options)))
     except argparse.ArgumentError as error:
@@ -155,6 +167,13 @@ def _level_at(text: str) -> tuple[str, tuple[float, float, float]]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form L1=x,y,z") from None
     return _levels(level)[0], (x, y, z)
+
+
+def _exclusion(text: str) -> tuple[str, str]:
+    level, _equals, reason = text.partition("=")
+    if not reason.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form L1=REASON")
+    return _levels(level)[0], reason.strip()
 
 
 def _conversion(text: str) -> tuple[str, float]:

@@ -29,7 +29,7 @@ _PHANTOMS = ("phantom", "asynchronous")
 _BODY_HEIGHT_MM = 26.0
 
 #: Flags for which a vertebra is left out of the patient's mean.
-UNUSABLE = (Code.FRACTURE, Code.LESION)
+UNUSABLE = (Code.LEVEL_EXCLUDED, Code.FRACTURE, Code.LESION)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ def measure_vertebra(
 
 def unusable(scan: Scan, region: Region, heights: Mapping[str, Heights]) -> Code | None:
     """Why a vertebra is left out of the patient's mean, known before it is measured."""
-    found = (*_finding_flags(region), *_height_flags(densitometry.height_loss(heights, region.vertebra.level), scan))
+    found = (
+        *region.vertebra.flags,
+        *_finding_flags(region),
+        *_height_flags(densitometry.height_loss(heights, region.vertebra.level), scan),
+    )
     return next((code for code in UNUSABLE if code in found), None)
 
 

@@ -128,7 +128,8 @@ def _stage(name: str, seconds: dict[str, float], progress: Progress):
 def _vertebrae(scan: Scan, settings: Settings, device: str, progress: Progress) -> Vertebrae:
     engine = engine_for(settings.engine, settings.bodies, device, settings.bodies_numbering)
     vertebrae = engine.segment(scan, lambda fraction: progress("segmentation", fraction))
-    return renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
+    named = renumbered(vertebrae, *settings.level_at) if settings.level_at else vertebrae
+    return named.flagged(Code.LEVEL_EXCLUDED, dict(settings.exclude))
 
 
 def _regions(scan: Scan, vertebrae: Vertebrae, heights: dict[str, Heights], settings: Settings) -> tuple[list[Region], dict[str, Code]]:

@@ -32,6 +32,7 @@ class Code(str, Enum):
     LEVEL_UNCERTAIN = "LEVEL_UNCERTAIN"
     LEVEL_SET_BY_USER = "LEVEL_SET_BY_USER"
     LEVEL_POINT_OUTSIDE = "LEVEL_POINT_OUTSIDE"
+    LEVEL_EXCLUDED = "LEVEL_EXCLUDED"
     TRANSITIONAL_ANATOMY = "TRANSITIONAL_ANATOMY"
     BODY_CUT_OFF = "BODY_CUT_OFF"
     BODY_VOLUME_UNUSUAL = "BODY_VOLUME_UNUSUAL"
@@ -90,10 +91,14 @@ class Code(str, Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """What is wrong and what to do about it, each in one sentence."""
+    """What is wrong and what to do about it, each in one sentence.
+
+    ``panel_remedy``: what to do about it in 3D Slicer's panel, where that is another thing.
+    """
 
     sentence: str
     remedy: str
+    panel_remedy: str = ""
 
     def __str__(self) -> str:
         return f"{self.sentence} {self.remedy}"
@@ -102,9 +107,13 @@ class Message:
 MESSAGES: dict[Code, Message] = {
     Code.UNREADABLE: Message("The scan could not be read.", "Give a DICOM folder, NIfTI, NRRD or MetaImage file that 3D Slicer can open."),
     Code.NO_CT_SERIES: Message("The folder holds no CT series of three or more slices.", "Point to the folder of an axial CT series."),
-    Code.SEVERAL_SERIES: Message("The folder holds several CT series and none was chosen.", "Choose one with --series UID."),
+    Code.SEVERAL_SERIES: Message(
+        "The folder holds several CT series and none was chosen.", "Choose one with --series UID.", "Load one series."
+    ),
     Code.SERIES_NOT_FOUND: Message(
-        "The requested series is not in this folder.", "Choose one of the series that are listed, with --series UID."
+        "The requested series is not in this folder.",
+        "Choose one of the series that are listed, with --series UID.",
+        "Choose one of the series that are there.",
     ),
     Code.NOT_CT: Message("The image is not a CT.", "Bone density can be measured on CT only; choose a CT series."),
     Code.NOT_3D: Message(
@@ -128,26 +137,36 @@ MESSAGES: dict[Code, Message] = {
         "The volume is under a non-linear transform.", "Harden the transform on a copy of the volume and measure the copy."
     ),
     Code.VIRTUAL_NON_CONTRAST: Message(
-        "The series is a virtual non-contrast image, which halves bone density.", "Choose the series as it was scanned with --series UID."
+        "The series is a virtual non-contrast image, which halves bone density.",
+        "Choose the series as it was scanned with --series UID.",
+        "Choose the series as it was scanned.",
     ),
     Code.NO_VERTEBRAE: Message(
         "No vertebral body was found in the scan.",
         "Check that the scan covers the lumbar spine, or give your own segmentation with --bodies.",
+        "Check that the scan covers the lumbar spine, or choose your own segmentation in step 2.",
     ),
     Code.LEVEL_NOT_FOUND: Message(
-        "A level to be measured is not in the scan.", "Use a scan that covers L1 and L2, or choose other levels with --levels."
+        "A level to be measured is not in the scan.",
+        "Use a scan that covers L1 and L2, or choose other levels with --levels.",
+        "Use a scan that covers L1 and L2, or name other levels in step 2.",
     ),
     Code.LEVEL_UNCERTAIN: Message(
         "The names of the vertebral levels are uncertain in this scan.",
         "Look at the overview and confirm or correct them with --level-at L1=x,y,z, or accept them with --allow LEVEL_UNCERTAIN.",
+        "Look at the levels in step 2 and confirm or correct them with Renumber, or accept them with Measure anyway.",
     ),
     Code.LEVEL_SET_BY_USER: Message("The level names were set by the user.", "Nothing to do; this is recorded for the reader."),
     Code.LEVEL_POINT_OUTSIDE: Message(
         "The point given for the level lies in no vertebral body.", "Give a point inside the body, in LPS millimetres."
     ),
+    Code.LEVEL_EXCLUDED: Message(
+        "The user left this vertebra out of the patient's value.", "Nothing to do; the reason is recorded for the reader."
+    ),
     Code.TRANSITIONAL_ANATOMY: Message(
         "The number of rib-bearing or lumbar vertebrae is unusual (transitional anatomy).",
         "Confirm which vertebra is L1 with --level-at L1=x,y,z.",
+        "Choose the body that is L1 in step 2 and confirm it with Renumber.",
     ),
     Code.BODY_CUT_OFF: Message(
         "The vertebral body is cut off by the border of the scan and was not measured.", "Use a scan that covers the whole body."
@@ -155,10 +174,12 @@ MESSAGES: dict[Code, Message] = {
     Code.BODY_VOLUME_UNUSUAL: Message(
         "The volume of the vertebral body is unlikely for its level or beside its neighbours.",
         "Check the segmentation of this body; correct it or exclude the level.",
+        "Check the segmentation of this body; correct it or exclude the level in step 2.",
     ),
     Code.LEVEL_ORDER: Message(
         "The names of the bodies do not follow their order along the spine.",
         "Correct the label map, or count the levels from one body with --level-at L1=x,y,z.",
+        "Correct the segmentation, or count the levels from one body with Renumber in step 2.",
     ),
     Code.LEVEL_DUPLICATED: Message(
         "One level name stands for two bodies, which were not measured.", "Give each body of the label map a name of its own."
@@ -166,6 +187,7 @@ MESSAGES: dict[Code, Message] = {
     Code.COLUMN_GAP: Message(
         "Two bodies that are named as neighbours lie further apart than neighbours can.",
         "Look whether a body between them was missed, and count the levels with --level-at L1=x,y,z.",
+        "Look whether a body between them was missed, and count the levels with Renumber in step 2.",
     ),
     Code.BODIES_OVERLAP: Message(
         "The segmentation of this body reaches into its neighbour.", "Check the border between the two bodies and correct it."
@@ -197,6 +219,7 @@ MESSAGES: dict[Code, Message] = {
     Code.LABELS_AMBIGUOUS: Message(
         "The numbers of the label map can be meant as VerSe's or as TotalSegmentator's.",
         "Say which with --bodies-numbering verse or --bodies-numbering totalsegmentator.",
+        "Say which numbers they are in step 2.",
     ),
     Code.WHOLE_VERTEBRAE: Message(
         "The label map holds whole vertebrae, and no bodies could be cut out of them.",
@@ -228,6 +251,7 @@ MESSAGES: dict[Code, Message] = {
     Code.HEIGHT_LOSS: Message(
         "The body is more than 15 % lower than its own heights or its neighbours suggest, as in a fracture.",
         "Check the vertebra; leave it out with --levels if it is fractured.",
+        "Check the vertebra; exclude it in step 2 if it is fractured.",
     ),
     Code.FRACTURE: Message(
         "The body has lost 20 % of its height or more and is left out of the patient's mean.",
@@ -240,6 +264,7 @@ MESSAGES: dict[Code, Message] = {
     Code.CONTRAST: Message(
         "The scan was taken with intravenous contrast, which raises the density of bone marrow.",
         "Use an unenhanced scan, or accept the bias with --allow CONTRAST.",
+        "Use an unenhanced scan, or accept the bias with Measure anyway.",
     ),
     Code.CONTRAST_UNKNOWN: Message(
         "Contrast could not be ruled out, because the aorta was not found.", "Check that the scan was taken without intravenous contrast."
@@ -268,6 +293,7 @@ MESSAGES: dict[Code, Message] = {
     Code.RESEARCH_CALIBRATION: Message(
         "The values in mg/cm³ come from the physics of the patient's own tissues, for research only; the category is withheld.",
         "Use a phantom, or fit your site's own scans with vertebral-bmd phantom fit-site.",
+        "Use a phantom in the scan, or one that was scanned separately.",
     ),
     Code.MATERIAL_CONVERTED: Message(
         "The densities were converted to another reference material by the factor that was asked for; the category is withheld.",
@@ -291,6 +317,7 @@ MESSAGES: dict[Code, Message] = {
     Code.LIMITS_WITHOUT_CATEGORY: Message(
         "The limits that were chosen give no category for this value.",
         "Read the value with the population and the source of the limits, or measure with --thresholds acr.",
+        "Read the value with the population and the source of the limits, or choose the limits acr.",
     ),
     Code.NETWORK_DISAGREES: Message("ROI mean and network differ by more than 20 mg/cm³.", "Check the ROI for cortex, veins or lesions."),
     Code.NETWORK_OTHER_MATERIAL: Message(
@@ -305,15 +332,25 @@ MESSAGES: dict[Code, Message] = {
     Code.ENGINE_MISSING: Message(
         "TotalSegmentator 2.15 or newer was not found.",
         "Install it with pip install 'TotalSegmentator>=2.15', name its program in VERTEBRAL_BMD_TOTALSEGMENTATOR, or use --engine bundled.",
+        "Install TotalSegmentator 2.15 or newer, or choose the bundled network in step 2.",
     ),
     Code.ENGINE_WEIGHTS_MISSING: Message(
         "The networks of TotalSegmentator are not on this computer, and VertebralBMD downloads nothing.",
         "Fetch them once with totalseg_download_weights -t vertebrae_pp_refined.",
     ),
     Code.ENGINE_FAILED: Message(
-        "TotalSegmentator ended without a usable result.", "Run it by itself on this scan to see why, or use --engine bundled."
+        "TotalSegmentator ended without a usable result.",
+        "Run it by itself on this scan to see why, or use --engine bundled.",
+        "Run TotalSegmentator by itself on this scan to see why, or choose the bundled network in step 2.",
     ),
 }
+
+
+def in_panel(code: str) -> str:
+    """Sentence and remedy for somebody who uses 3D Slicer's panel and no command line; "" for a code of another version."""
+    message = MESSAGES[Code(code)] if code in Code.__members__ else None
+    return f"{message.sentence} {message.panel_remedy or message.remedy}" if message else ""
+
 
 #: Flags of a body with which it is not measured, the worst first: its value would be of something else.
 UNMEASURABLE: tuple[Code, ...] = (

@@ -49,6 +49,7 @@ def settings_to_json(settings: Settings) -> dict:
     for name in ("bodies", "rods", "roi"):
         values[name] = None if values[name] is None else str(values[name])
     values["roi_levels"] = None if settings.roi_levels is None else list(settings.roi_levels)
+    values["exclude"] = [list(each) for each in settings.exclude]
     if settings.convert is not None:
         values["convert"] = list(settings.convert)
     if settings.level_at is not None:
@@ -72,6 +73,7 @@ def settings_from_json(values: dict) -> Settings:
     for name in ("bodies", "rods", "roi"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
+    values["exclude"] = tuple((level, reason) for level, reason in values.get("exclude", ()))
     if values.get("convert") is not None:
         values["convert"] = tuple(values["convert"])
     if values.get("level_at") is not None:

@@ -80,16 +80,17 @@ def test_patterns_and_slices_and_scans_that_are_given_one_by_one(data, tmp_path,
 def test_a_manifest_gives_ids_and_options_for_each_case(tmp_path):
     (tmp_path / "lists").mkdir()
     text = (
-        "\ufeffcase, scan,level-at,allow,calibration,bodies,scene,erosion-mm\r\n"
-        'P 1,../ct/a.nii.gz,"L1=1,-2.5,3",CONTRAST;NOT_HU,"phantom:own.json,async:line.json",bodies.nii.gz,yes,\r\n'
-        ",,,,,,,\r\n"
-        ",../ct/b,,,,,no,4\r\n"
+        "\ufeffcase, scan,level-at,allow,exclude,calibration,bodies,scene,erosion-mm\r\n"
+        'P 1,../ct/a.nii.gz,"L1=1,-2.5,3",CONTRAST;NOT_HU,L1=cement;L4=old fracture,"phantom:own.json,async:line.json",bodies.nii.gz,yes,\r\n'
+        ",,,,,,,,\r\n"
+        ",../ct/b,,,,,,no,4\r\n"
     )
     options = argparse.Namespace(erosion_mm=2.5, calibration="phantom:qrm-bdc3", allow=[Code.LEVEL_UNCERTAIN])
     first, second = read_cases([manifest(tmp_path / "lists", text)], tmp_path / "out", options)
     assert (first.id, second.id) == ("P 1", "case-0002") and first.scan.resolve() == tmp_path / "ct" / "a.nii.gz"
     assert first.settings.level_at == ("L1", (1.0, -2.5, 3.0)) and first.scene and not second.scene
     assert first.settings.allow == {Code.CONTRAST, Code.NOT_HU, Code.LEVEL_UNCERTAIN} and second.settings.allow == {Code.LEVEL_UNCERTAIN}
+    assert first.settings.exclude == (("L1", "cement"), ("L4", "old fracture")) and second.settings.exclude == ()
     lists = tmp_path / "lists"
     assert first.settings.calibration == f"phantom:{lists / 'own.json'},async:{lists / 'line.json'}"
     assert first.settings.bodies == lists / "bodies.nii.gz" and (first.settings.erosion_mm, second.settings.erosion_mm) == (2.5, 4.0)

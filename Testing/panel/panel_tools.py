@@ -67,3 +67,47 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+def show_case(panel, volume, density=98.4, refusals=()):
+    """Put a measurement beside a volume of ``add_volume`` without a worker: T12 cut off, L1 and L2 measured, L2 with a doubt."""
+    import stub_worker
+
+    from VertebralBMDLib import scene
+    from VertebralBMDLib.quality import MESSAGES, Code
+    from VertebralBMDLib.report.schema import validate
+    from VertebralBMDLib.settings import Settings
+    from VertebralBMDLib.worker import settings_to_json
+
+    document = stub_worker.document(["L1", "L2"])
+    for k, vertebra in enumerate(document["vertebrae"]):
+        vertebra.update(centroid_lps_mm=[14.0, 13.0, 8.0 + 9 * k], vbmd_roi_mg_cm3=density, vbmd_network_mg_cm3=density - 1.2)
+        vertebra["heights_mm"] = dict(anterior=25.0, middle=24.0, posterior=25.0)
+    document["vertebrae"][1]["flags"] = ["ROI_HETEROGENEOUS"]
+    cut = dict(level="T12", label=19, complete=False, level_confidence=0.6, centroid_lps_mm=[14.0, 13.0, 1.0], body_volume_cm3=20.0)
+    document["vertebrae"].insert(0, cut | dict(flags=["BODY_CUT_OFF"]))
+    document["patient"].update(vbmd_mg_cm3=density, refusals=list(refusals))
+    document["scan"] = dict(contrast="no", size=[28, 24, 20], spacing_mm=[1.0, 1.0, 1.0])
+    document["software"] = dict(version="0", engine="stub", models=[])
+    document["settings"] |= settings_to_json(Settings())
+    for name in ("bodies", "rods", "roi"):
+        document["settings"][f"own_{name}"] = document["settings"].pop(name) is not None
+    document["settings"] = {key: value for key, value in document["settings"].items() if value not in (None, [])} | {"allow": []}
+    document["scan"]["orientation"] = "LPS"
+    document["timings_s"] = {}
+    if refusals:
+        del document["patient"]["vbmd_mg_cm3"], document["patient"]["vbmd_source"]
+        document["patient"]["category"] = "withheld"
+    codes = ["ROI_HETEROGENEOUS", "BODY_CUT_OFF", *refusals]
+    document["messages"] = {code: str(MESSAGES[Code(code)]) for code in codes}
+    validate(document)
+    labels = []
+    for margin in (0, 2):
+        array = np.zeros((20, 24, 28), np.uint8)
+        for index in range(2):
+            z = 4 + 9 * index
+            array[z + margin : z + 7 - margin, 4 + margin : 18 - margin, 6 + margin : 20 - margin] = 20 + index
+        labels.append(sitk.GetImageFromArray(array))
+    nodes = scene.show_measurement(volume, document, *labels)
+    panel.refresh()
+    return nodes

@@ -67,9 +67,9 @@ def test_reasons_name_their_levels_once_and_refusals_come_first():
 
 def test_the_panel_says_value_uncertainty_levels_left_out_limits_and_tier(uncalibrated):
     text = patient_summary(document(full()))
-    assert "<b>128.0 mg/cm³ K₂HPO₄-eq: Normal</b><br>Mean of L1, L2 ± 2.4 (SD of the calibration alone)" in text
+    assert "● <b>128.0 mg/cm³ K₂HPO₄-eq: Normal</b>&nbsp;</span><br>Mean of L1, L2 ± 2.4 (SD of the calibration alone)" in text
     assert "Limits (ACR): osteoporosis below 80" in text and "Asynchronous phantom scan of 12 days before (qrm-bdc3)" in text
-    assert "2 of 4 checks passed" in text and "<li>L1: A bone island" in text
+    assert "2 of 4 checks passed" in text and "<li>⚠ L1: A bone island" in text
     lost = patient_summary(document(full(lost={"L1": Code.LESION})))
-    assert "Left out: T12 (BODY_CUT_OFF), L1 (LESION)" in lost and "Limits" not in lost and "<li>L1: A lesion fills" in lost
+    assert "Left out: T12 (BODY_CUT_OFF), L1 (LESION)" in lost and "Limits" not in lost and "<li>⚠ L1: A lesion fills" in lost
     assert "L1 reads 160.0 HU: between 110 and 160 HU" in patient_summary(document(uncalibrated))

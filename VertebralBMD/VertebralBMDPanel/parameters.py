@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 
@@ -13,8 +13,13 @@ class VertebralBMDParameterNode:
 
     # Scan
     inputVolume: vtkMRMLScalarVolumeNode
-    # Vertebrae: the levels as typed
+    # Vertebrae: the levels as typed, the engine, the user's own bodies instead of it and what their numbers mean, views in the
+    # body's own planes
     levels: str = "L1, L2"
+    engine: str = "bundled"
+    ownBodies: vtkMRMLNode
+    bodiesNumbering: str = "auto"
+    obliqueViews: bool = False
     # ROI
     erosionMm: Annotated[float, WithinRange(2, 20)] = 3.0
     erosionShape: Annotated[str, Choice(["box", "vertebra", "ball"])] = "box"
@@ -25,23 +30,34 @@ class VertebralBMDParameterNode:
     convertTo: str = ""
     convertFactor: Annotated[float, WithinRange(0.5, 2)] = 1.0
     thresholds: str = "acr"
-    # Result
+    # Result: an earlier study to compare with, and the site's own precision in per cent (0: as published)
+    earlierStudy: vtkMRMLScalarVolumeNode
+    precisionPercent: Annotated[float, WithinRange(0, 20)] = 0.0
 
 
-def settings_of(parameterNode):
-    """The VertebralBMDLib.settings.Settings of a parameter node. Raises ValueError for levels that do not exist."""
+def settings_of(parameterNode, volumeNode=None):
+    """The VertebralBMDLib.settings.Settings of a parameter node, with what was decided about the volume (default: the chosen one).
+
+    Raises ValueError for levels that do not exist.
+    """
     from VertebralBMDLib.anatomy import label_of
     from VertebralBMDLib.calibration_choice import calibration_settings
+    from VertebralBMDLib.scene.choices import Choices, choices_of
     from VertebralBMDLib.settings import Settings
 
     levels = tuple(re.findall(r"\w+", parameterNode.levels.upper()))
     if not [label_of(level) for level in levels]:
         raise ValueError("Name at least one level, for example L1, L2.")
-    return Settings(
+    volumeNode = volumeNode or parameterNode.inputVolume
+    choices = choices_of(volumeNode) if volumeNode else Choices()
+    settings = Settings(
         levels=levels,
+        engine=parameterNode.engine,
+        bodies_numbering=parameterNode.bodiesNumbering,
         erosion_mm=parameterNode.erosionMm,
         erosion_shape=parameterNode.erosionShape,
         region=parameterNode.region,
         central_fraction=round(parameterNode.centralFraction, 2),
         **calibration_settings(parameterNode.calibration, parameterNode.convertTo, parameterNode.convertFactor, parameterNode.thresholds),
     )
+    return choices.added_to(settings)

@@ -61,8 +61,11 @@ class Step(VTKObservationMixin):
         """
 
     def handOver(self, volume, settings, images):
-        """What the step knows of a volume that is not in the parameter node: label maps for a measurement are added to ``images``
-        (see ``VertebralBMDLogic.process``); returns the Settings for it."""
+        """The Settings for the next measurement of a volume with what the step knows of it beyond the parameter node; label maps
+        that go with them are added to ``images`` (see ``VertebralBMDLogic.process``).
+
+        Raises Refused or ValueError where what was chosen cannot be used.
+        """
         return settings
 
     def setStatus(self, mark, words=""):

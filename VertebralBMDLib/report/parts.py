@@ -217,7 +217,11 @@ def settings_entry(settings: Settings) -> dict:
         own_bodies=settings.bodies is not None,
         bodies_numbering=settings.bodies_numbering,
         own_roi=settings.roi is not None,
-        **known(roi_levels=settings.roi_levels, level_at=level_at),
+        **known(
+            roi_levels=settings.roi_levels,
+            level_at=level_at,
+            exclude=[dict(level=level, reason=reason) for level, reason in settings.exclude] or None,
+        ),
     )
 
 

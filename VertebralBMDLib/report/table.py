@@ -10,7 +10,8 @@ from . import calibration, words
 
 #: Columns of measurements.csv. An absent value is an empty cell; floats carry full precision; flags are joined with ";".
 #: mg/cm³ and mg are of ``material``; confidence, probability and height loss are fractions; ``label`` is the VerSe number;
-#: ``excluded_mean_hu`` is the mean over all findings by volume; ``patient_left_out`` holds LEVEL:CODE.
+#: ``excluded_mean_hu`` is the mean over all findings by volume; ``patient_left_out`` holds LEVEL:CODE;
+#: ``exclusion_reason``: why the user left this level out.
 COLUMNS = (
     "software_version", "engine", "series_uid", "manufacturer", "model", "contrast", "kvp", "kernel", "slice_thickness_mm",
     "calibration_source", "calibration_method", "phantom", "material", "slope_mg_cm3_per_hu", "slope_se", "intercept_mg_cm3",
@@ -21,9 +22,10 @@ COLUMNS = (
     "vbmd_roi_mg_cm3", "vbmd_whole_roi_mg_cm3", "excluded_kinds", "excluded_volume_cm3", "excluded_mean_hu",
     "vbmd_network_mg_cm3", "vbmd_network_low_mg_cm3", "vbmd_network_high_mg_cm3", "osteoporosis_probability",
     "low_bone_mass_probability", "cortical_mg_cm3", "cortical_volume_cm3", "integral_mg_cm3", "bmc_mg",
-    "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags",
+    "height_anterior_mm", "height_middle_mm", "height_posterior_mm", "height_loss", "flags", "exclusion_reason",
     "patient_levels", "patient_left_out", "patient_vbmd_mg_cm3", "patient_vbmd_source", "patient_uncertainty_mg_cm3",
     "patient_integral_mg_cm3", "patient_category", "thresholds", "patient_flags", "patient_refusals",
+    "review", "review_time", "review_comment",
 )  # fmt: skip
 
 _WIDTH = 110
@@ -35,7 +37,7 @@ _TERMINAL = str.maketrans("₂₄−–", "24--")
 def rows(document: dict) -> list[dict]:
     """One dictionary per vertebra of the document, with the keys of COLUMNS; absent values are ""."""
     scan, line, software = document["scan"], document["calibration"], document["software"]
-    common = scan | line | _patient_cells(document["patient"])
+    common = scan | line | _patient_cells(document["patient"]) | _review_cells(document.get("review", {}))
     common |= {f"{tissue['name']}_hu": tissue["hu"] for tissue in line.get("tissues", [])}
     common |= dict(
         software_version=software["version"],
@@ -45,8 +47,9 @@ def rows(document: dict) -> list[dict]:
         calibration_uncertainty_mg_cm3=line.get("uncertainty_mg_cm3"),
     )
     table = []
+    reasons = words.exclusions(document)
     for vertebra in document["vertebrae"]:
-        row = common | vertebra | _vertebra_cells(vertebra)
+        row = common | vertebra | _vertebra_cells(vertebra) | dict(exclusion_reason=reasons.get(vertebra["level"]))
         table.append({column: _cell(row.get(column)) for column in COLUMNS})
     return table
 
@@ -64,6 +67,13 @@ def _patient_cells(patient: dict) -> dict:
         patient_flags=";".join(patient["flags"]),
         patient_refusals=";".join(patient["refusals"]),
     )
+
+
+def _review_cells(review: dict) -> dict:
+    """A comment that a spreadsheet would take for a formula is made text."""
+    comment = review.get("comment", "")
+    formula = comment[:1] in ("=", "+", "-", "@")
+    return dict(review=review.get("status"), review_time=review.get("time"), review_comment="'" * formula + comment)
 
 
 def _vertebra_cells(vertebra: dict) -> dict:
@@ -89,6 +99,12 @@ def write_csv(document: dict, path: str | Path) -> None:
         writer.writerows(rows(document))
 
 
+def tab_separated(document: dict) -> str:
+    """The measured vertebrae with the titles of COLUMNS, as a spreadsheet takes them from the clipboard."""
+    lines = [COLUMNS, *(row.values() for row in rows(document) if row["roi_mean_hu"])]
+    return "\n".join("\t".join(" ".join(cell.split()) for cell in line) for line in lines)
+
+
 def _cell(value) -> str:
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
@@ -112,6 +128,7 @@ def _patient(document: dict) -> list[str]:
         of = f"Integral vBMD {words.number(patient['integral_mg_cm3'])}. " if limits["quantity"] == "integral_vbmd" else ""
         lines.append(f"{of}Limits ({limits['name']}): {words.limits(document)}, for {limits['population']} ({limits['source']})")
     lines += [f"Without calibration: {patient['hu_band']}"] if "hu_band" in patient else []
+    lines += [f"Review: {words.review(document)}"] if "review" in document else []
     return [_wrapped(line) for line in lines]
 
 

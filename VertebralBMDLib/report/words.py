@@ -16,6 +16,9 @@ CATEGORIES = {
 #: A shape for each category, so that it never rests on colour alone.
 SYMBOLS = {"osteoporosis": "▼", "low_bone_mass": "◆", "normal": "●", "withheld": "○"}
 
+#: What a reader may say of a measurement.
+REVIEWS = {"accepted": "Accepted", "corrected": "Corrected", "rejected": "Rejected"}
+
 KINDS = {"island": "bone island", "blastic": "blastic lesion", "lytic": "lytic lesion", "vacuum": "vacuum", "sclerosis": "sclerosis"}
 
 _MATERIALS = {"K2HPO4": "K₂HPO₄", "CaHA": "CaHA"}
@@ -93,15 +96,34 @@ def counts(document: dict, vertebra: dict) -> bool:
     return vertebra["level"] not in {entry["level"] for entry in document["patient"].get("left_out", [])}
 
 
+def exclusions(document: dict) -> dict[str, str]:
+    """The levels that the user excluded, each with the reason."""
+    return {entry["level"]: entry["reason"] for entry in document["settings"].get("exclude", [])}
+
+
 def left_out(document: dict) -> str:
-    """The levels that do not count for the value, with the codes of the reasons: "L1 (FRACTURE), L2 (BODY_CUT_OFF)"."""
-    return ", ".join(f"{entry['level']} ({entry['code']})" for entry in document["patient"].get("left_out", []))
+    """The levels that do not count for the value, with the codes of the reasons, and what the user said:
+    "L1 (FRACTURE), L2 (LEVEL_EXCLUDED: cement)"."""
+    said = exclusions(document)
+    entries = document["patient"].get("left_out", [])
+    return ", ".join(
+        f"{entry['level']} ({entry['code']}{': ' + said[entry['level']] if entry['code'] == 'LEVEL_EXCLUDED' else ''})" for entry in entries
+    )
 
 
 def excluded(vertebra: dict) -> str:
     """The findings that were left out of its ROI: "bone island 0.21 cm³ (512 HU), vacuum 0.10 cm³ (−310 HU)", or ""."""
     findings = vertebra.get("excluded", [])
     return ", ".join(f"{KINDS[each['kind']]} {number(each['volume_cm3'], 2)} cm³ ({number(each['mean_hu'], 0)} HU)" for each in findings)
+
+
+def review(document: dict) -> str:
+    """What the reader said: "Accepted on 2026-11-23 05:10 UTC: comment", or ""."""
+    said = document.get("review")
+    if not said:
+        return ""
+    when = said["time"].replace("T", " ")[:16]
+    return f"{REVIEWS[said['status']]} on {when} UTC" + (f": {said['comment']}" if "comment" in said else "")
 
 
 def limits(document: dict) -> str:

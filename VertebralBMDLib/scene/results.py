@@ -90,9 +90,13 @@ def _fill_table(table_node, document: dict) -> None:
         "ROI": lambda v: "edited" if v["level"] in edited else "automatic" if "roi_mean_hu" in v else "–",
         f"vBMD ({unit})": lambda v: words.number(v.get("vbmd_roi_mg_cm3")),
         f"vBMD network ({unit})": lambda v: words.number(v.get("vbmd_network_mg_cm3")),
+        f"Network 95 % interval ({unit})": _interval,
+        f"Network − ROI ({unit})": _disagreement,
         "ROI mean (HU)": lambda v: words.number(v.get("roi_mean_hu")),
         "ROI SD (HU)": lambda v: words.number(v.get("roi_sd_hu")),
         "ROI volume (cm³)": lambda v: words.number(v.get("roi_volume_cm3")),
+        "Height lost": lambda v: words.percent(v.get("height_loss")),
+        "Counts": lambda v: "yes" if v["level"] in document["patient"]["levels"] else "no",
         "Flags": lambda v: str(len(v["flags"])) if v["flags"] else "none",
     }
     table_node.SetLocked(False)
@@ -105,3 +109,17 @@ def _fill_table(table_node, document: dict) -> None:
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetUseFirstColumnAsRowHeader(True)
     table_node.SetLocked(True)
+
+
+def _interval(vertebra: dict) -> str:
+    ends = vertebra.get("vbmd_network_interval95_mg_cm3")
+    return f"{words.number(ends[0])} to {words.number(ends[1])}" if ends else "–"
+
+
+def _disagreement(vertebra: dict) -> str:
+    """In mg/cm³, with its sign; marked where it is more than the two usually differ."""
+    if "vbmd_network_mg_cm3" not in vertebra:
+        return "–"
+    difference = vertebra["vbmd_network_mg_cm3"] - vertebra["vbmd_roi_mg_cm3"]
+    mark = " ⚠" if "NETWORK_DISAGREES" in vertebra["flags"] else ""
+    return ("+" if difference > 0 else "") + words.number(difference) + mark

@@ -15,7 +15,9 @@ from ..quality import Code, Refused
 
 _LEVEL = re.compile(r"(?<![A-Za-z0-9])(?:TH?|L)\s?\d{1,2}(?![A-Za-z0-9])", re.IGNORECASE)
 #: Named after a level, but no vertebra.
-_PARTS = re.compile(r"dis[ck]|rib|nerve|root|canal|cord|plate|pedicle|arch|process|facet|posterior|muscle|screw|sacr", re.IGNORECASE)
+_PARTS = re.compile(
+    r"dis[ck]|rib|nerve|root|canal|cord|plate|pedicle|arch|process|facet|posterior|muscle|screw|sacr|\broi\b", re.IGNORECASE
+)
 _SNOMED_LEVELS = {code: level for level, code in SNOMED.items()}
 #: The label table that TotalSegmentator and Connectome Workbench write into the extension of a NIfTI header.
 _TABLE_ENTRY = re.compile(r'<Label\s[^>]*?Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([^<\]]*)')
@@ -68,13 +70,14 @@ def _in_segmentation(path: Path) -> tuple[NamedLabel, ...]:
             for field in ("Name", "LabelValue", "Layer", "Tags")
             if f"{segment}_{field}" in keys
         }
-        level = _level_of_segment(values["Name"], values.get("Tags", ""))
+        level = level_of_segment(values["Name"], values.get("Tags", ""))
         if level is not None and "LabelValue" in values:
             found.append(NamedLabel(int(values.get("Layer", 0)), int(values["LabelValue"]), level))
     return tuple(found)
 
 
-def _level_of_segment(name: str, tags: str) -> str | None:
+def level_of_segment(name: str, tags: str) -> str | None:
+    """The level of a segment by its name, else by the SNOMED code of its terminology. Raises Refused where the two disagree."""
     by_name = level_in(name)
     coded = {_SNOMED_LEVELS[code] for code in re.findall(r"SCT\^(\d+)\^", tags) if code in _SNOMED_LEVELS}
     if by_name is not None and coded and coded != {by_name}:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import SimpleITK as sitk
@@ -49,6 +49,10 @@ class Vertebrae:
     def get(self, level: str) -> Vertebra | None:
         """The body of ``level``, or None."""
         return next((body for body in self.bodies if body.level == level), None)
+
+    def flagged(self, code: Code, levels: Collection[str]) -> Vertebrae:
+        """The same with one more flag on the bodies of ``levels``."""
+        return replace(self, bodies=tuple(replace(b, flags=(*b.flags, code)) if b.level in levels else b for b in self.bodies))
 
 
 class Engine(Protocol):
