@@ -25,6 +25,7 @@ from .scan import Acquisition
 
 #: What an edited ROI makes out of date in a vertebra's entry; the body's values stay.
 OF_NETWORK = ("vbmd_network_mg_cm3", "vbmd_network_interval95_mg_cm3", "osteoporosis_probability", "low_bone_mass_probability")
+_OF_ROI = ("roi_", "whole_roi_", "vbmd_roi_", "vbmd_whole_roi_")
 _OF_ROI_FLAGS = {
     Code.ROI_EDITED, Code.ROI_OUTSIDE_BODY, Code.ROI_HETEROGENEOUS, Code.ROI_FINDING_EXCLUDED, Code.LESION, Code.NETWORK_DISAGREES
 }  # fmt: skip
@@ -145,7 +146,7 @@ def _acquisition(document: dict) -> Acquisition:
 
 def _measured(entry: dict, roi: EditedRoi, density: DensityOf | None, sharp_kernel: bool) -> dict:
     """A measured vertebra's entry with the values of its edited ROI and without the network's reading of the old one."""
-    kept = {name: value for name, value in entry.items() if name not in OF_NETWORK}
+    kept = {name: value for name, value in entry.items() if name not in OF_NETWORK and not name.startswith(_OF_ROI)}
     voxel_cm3 = float(np.prod(roi.spacing_mm)) / 1000
     value = measure_roi(roi.hu, roi.roi, voxel_cm3, density, roi.spacing_mm)
     flags = [Code(flag) for flag in entry["flags"] if flag not in _OF_ROI_FLAGS]

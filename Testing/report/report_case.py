@@ -13,6 +13,7 @@ from VertebralBMDLib.anatomy import label_of
 from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading
 from VertebralBMDLib.diagnosis import Assessment, MeasuredLevel, load_thresholds
 from VertebralBMDLib.measurement import VertebraMeasurement
+from VertebralBMDLib.network.density import Reading
 from VertebralBMDLib.network.models import Model
 from VertebralBMDLib.pipeline import Measurement
 from VertebralBMDLib.quality import Code
@@ -71,10 +72,10 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         density = densitometry.measure(
             hu, inside, masks.eroded, masks.roi, float(np.prod(SPACING_MM) / 1000), line.density if calibrated else None
         )
-        network = (density.vbmd_roi_mg_cm3 + 2, 0.25) if calibrated else (None, None)
+        network = Reading(density.vbmd_roi_mg_cm3 + 2, 5.0) if calibrated else None
         measured.append(
             VertebraMeasurement(
-                body, densitometry.Heights(25.0, 24.0, 25.5), density, *network, (Code.ROI_SMALL,) if body.level == "L2" else ()
+                body, densitometry.Heights(25.0, 24.0, 25.5), density, network, (Code.ROI_SMALL,) if body.level == "L2" else ()
             )
         )
     roi_image = sitk.GetImageFromArray(roi)

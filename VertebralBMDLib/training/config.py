@@ -76,7 +76,8 @@ class DensityConfig:
             object.__setattr__(self, name, values)
             if len(values) != 3 or any(type(n) is not int or n < 0 or n % step for n in values):
                 raise ValueError(f"{name} must be three whole multiples of {step}, not {values}.")
-        object.__setattr__(self, "crop_normalizers", tuple(self.crop_normalizers))
+        # JSON may hold whole numbers, which TorchScript keeps apart.
+        object.__setattr__(self, "crop_normalizers", tuple(float(hu) for hu in self.crop_normalizers))
         if not 0.5 <= self.spacing_mm <= 4.0:
             raise ValueError(f"spacing_mm must be within 0.5-4 mm, not {self.spacing_mm}.")
         if not self.crop_normalizers[0] < self.crop_normalizers[1]:
