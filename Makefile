@@ -29,6 +29,7 @@ screenshots: setup
 
 benchmark: setup
 	$(BIN)/python Testing/benchmarks/measure_time.py
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmarks/panel_time.py
 	$(BIN)/python Testing/benchmarks/segmentation_accuracy.py
 	$(BIN)/python Testing/benchmarks/segmentation_simulated.py
 	$(BIN)/python Testing/benchmarks/segmentation_time.py

@@ -215,8 +215,9 @@ def test_cancel_while_the_scan_is_written_does_not_wait_and_leaves_the_worker_al
 
     run = MeasurementRun(worker, slow, Settings())
     run.close()
-    go.set()
-    wait_for(lambda: list(temporary.iterdir()) == [])
+    threading.Timer(0.2, go.set).start()
+    measurement_run.wait_for_closed_runs()
+    assert go.is_set() and list(temporary.iterdir()) == []
     assert not worker.alive
     again = run_of(worker, scan)
     assert events_until_end(again)[-1]["event"] == "done"

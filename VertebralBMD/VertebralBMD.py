@@ -81,7 +81,8 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._timer.timeout.connect(self.onPoll)
         self.ui.measureButton.clicked.connect(self.onMeasureButton)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent):
+            self.addObserver(slicer.mrmlScene, event, self.onSceneThere)
         self.ui.researchUseLabel.setText(words.RESEARCH_USE)
         self.enter()
 
@@ -102,7 +103,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.stop("")
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller=None, event=None):
+    def onSceneThere(self, caller=None, event=None):
         if self.parent.isEntered:
             self.enter()
 
@@ -208,20 +209,38 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class VertebralBMDTest(ScriptedLoadableModuleTest):
-    """The same case in a real Slicer: a simulated patient, measured without the network."""
+    """The panel's flow in a real Slicer, on a simulated patient and without the network."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
+    def runTest(self):
+        self.setUp()
+        self.test_simulatedPatient()
+
     def test_simulatedPatient(self):
+        """Choose the volume, press Measure, wait; then measure again with the same worker, and cancel."""
         from VertebralBMDLib.scan import checked
         from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 
-        volumeNode = scene.add_volume(slicer.mrmlScene, checked(simulate_patient(PatientSpec(seed=1)).image), "Simulated patient")
-        try:
-            document = VertebralBMDLogic().process(volumeNode)
-        except RuntimeError as error:
-            if importlib.util.find_spec("torch"):
-                raise
-            return self.assertIn("PyTorch extension", str(error))
-        self.assertEqual([vertebra["level"] for vertebra in words.measured(document)], ["L1", "L2"])
+        patient = simulate_patient(PatientSpec(seed=1, spacing_mm=(1.2, 1.2, 2.5), levels=("T11", "L4")))
+        volumeNode = scene.add_volume(slicer.mrmlScene, checked(patient.image), "Simulated patient")
+        panel = slicer.util.getModuleWidget("VertebralBMD")
+        panel.enter()
+        panel.state().parameterNode.inputVolume = volumeNode
+        panel.ui.measureButton.click()
+        self.assertTrue(panel.logic.running)
+        while panel.logic.running:
+            slicer.app.processEvents()
+        if importlib.util.find_spec("torch") is None:
+            return self.assertIn("PyTorch extension", panel.said)
+        self.assertEqual(panel.said, "")
+        state = panel.state()
+        self.assertEqual([vertebra["level"] for vertebra in words.measured(state.document)], ["L1", "L2"])
+        self.assertEqual(state.tableNode.GetNumberOfRows(), 2)
+        names = [state.segmentationNode.GetSegmentation().GetSegment(f"{level} ROI").GetName() for level in ("L1", "L2")]
+        self.assertEqual(names, ["L1 ROI", "L2 ROI"])
+        panel.ui.measureButton.click()
+        panel.ui.measureButton.click()
+        self.assertFalse(panel.logic.running)
+        self.assertIsNotNone(panel.state().document)

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 Results = tuple[dict, "sitk.Image | None", "sitk.Image | None"]
 
 
+_THREAD = "VertebralBMD measurement"
+
+#: Longest wait for the threads of closed runs, which may be writing a scan.
+_LAST_WAIT_S = 2.0
+
+
+def wait_for_closed_runs() -> None:
+    """Wait for the threads of runs that were closed: a program that ends while one is in a library may abort."""
+    for thread in threading.enumerate():
+        if thread.name == _THREAD:
+            thread.join(_LAST_WAIT_S)
+
+
 class MeasurementRun:
     """A measurement in a temporary folder, which holds image data and goes when the run is closed.
 
@@ -51,7 +64,9 @@ class MeasurementRun:
         self._lock = threading.Lock()
         self._closed = self._asked = self._ended = False
         self.result: Any = None
-        self._thread = threading.Thread(target=self._work, args=(make_scan, settings, images or {}, prepare, command), daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, name=_THREAD, args=(make_scan, settings, images or {}, prepare, command), daemon=True
+        )
         self._thread.start()
 
     def poll(self) -> list[dict]:

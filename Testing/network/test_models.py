@@ -75,6 +75,20 @@ def test_the_device_is_one_that_works(wanted, expected):
     assert float((torch.ones(3, device=device) * 2).sum()) == 6.0
 
 
+def test_a_graphics_card_that_fails_its_test_is_left_unused_and_named(monkeypatch):
+    import torch
+
+    def fails(*arguments, **options):
+        raise RuntimeError("CUDA error: no kernel image is available\nCUDA kernel errors might be reported later")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old card")
+    monkeypatch.setattr(torch.nn, "Conv3d", fails)
+    expected = models.Device("cpu", "Old card", "CUDA error: no kernel image is available")
+    assert models.probed_device("auto") == models.probed_device("cuda") == expected
+    assert models.probed_device("cpu") == models.Device("cpu")
+
+
 def test_without_torch_the_refusal_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(Refused) as caught:

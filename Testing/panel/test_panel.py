@@ -9,7 +9,7 @@ from pathlib import Path
 
 import host
 import pytest
-from panel_tools import add_volume, longest_block, use_stub, wait_for
+from panel_tools import add_volume, alive, longest_block, use_stub, wait_for
 
 from VertebralBMDLib.settings import Settings
 
@@ -133,13 +133,6 @@ def test_errors_of_the_worker_are_sentences_and_the_panel_is_ready_again(panel, 
     panel.stub("measure")
     measure(panel)
     assert "98.4" in panel.ui.patientLabel.text()
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def start_hanging(panel, mode="hang"):

@@ -44,7 +44,9 @@ def start():
     slicer.app = types.SimpleNamespace(
         layoutManager=lambda: None, testingEnabled=lambda: True, applicationName="Stand-in", applicationVersion="5.13.0"
     )
+    slicer.app.processEvents = slicer.qtApplication.processEvents
     slicer.modules = types.SimpleNamespace()
+    slicer.util.getModuleWidget = lambda name: getattr(slicer.modules, f"{name}Widget")
     slicer.util.childWidgetVariables = lambda top: types.SimpleNamespace(
         **{child.objectName(): child for child in top.findChildren(QtWidgets.QWidget) if child.objectName()}
     )

@@ -8,7 +8,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from VertebralBMDLib import scene
 from VertebralBMDLib.diagnostics import without_paths
-from VertebralBMDLib.measurement_run import MeasurementRun
+from VertebralBMDLib.measurement_run import MeasurementRun, wait_for_closed_runs
 from VertebralBMDLib.run_progress import RunProgress
 from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.worker_client import Worker
@@ -102,6 +102,7 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
         if self._worker:
             self._worker.close()
         self._worker = None
+        wait_for_closed_runs()
 
 
 def _prepared(results):

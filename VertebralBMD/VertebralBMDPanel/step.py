@@ -48,7 +48,7 @@ class Step(VTKObservationMixin):
     def __init__(self, panel, button):
         VTKObservationMixin.__init__(self)
         self.panel, self.button = panel, button
-        self._title = value_of(button.text)
+        self._title, self._purpose = value_of(button.text), value_of(button.toolTip)
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.UI}.ui"))
         button.layout().addWidget(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
@@ -71,7 +71,7 @@ class Step(VTKObservationMixin):
         """Say by a sign in the title and by words in its tooltip how the step stands; mark: "", running, pass, warn or fail."""
         sign, meaning = _MARKS[mark]
         self.button.setProperty("text", f"{sign} {self._title}".strip())
-        self.button.setToolTip(words or meaning)
+        self.button.setToolTip(f"{self._purpose} {words or meaning}".strip())
 
     def cleanup(self):
         """Let go of the scene. Called when the scene closes, when the panel is left and when it goes; ``update`` may follow."""
