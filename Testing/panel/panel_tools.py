@@ -1,5 +1,6 @@
 """What the tests of the panel share: a stub in place of the worker, volumes, and waiting with the event loop running."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -62,22 +63,15 @@ def wait_for(condition, seconds=20):
         time.sleep(0.005)
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 def show_case(panel, volume, density=98.4, refusals=()):
     """Put a measurement beside a volume of ``add_volume`` without a worker: T12 cut off, L1 and L2 measured, L2 with a doubt."""
     import stub_worker
 
     from VertebralBMDLib import scene
     from VertebralBMDLib.quality import MESSAGES, Code
+    from VertebralBMDLib.report.parts import settings_entry
     from VertebralBMDLib.report.schema import validate
     from VertebralBMDLib.settings import Settings
-    from VertebralBMDLib.worker import settings_to_json
 
     document = stub_worker.document(["L1", "L2"])
     for k, vertebra in enumerate(document["vertebrae"]):
@@ -89,10 +83,7 @@ def show_case(panel, volume, density=98.4, refusals=()):
     document["patient"].update(vbmd_mg_cm3=density, refusals=list(refusals))
     document["scan"] = dict(contrast="no", size=[28, 24, 20], spacing_mm=[1.0, 1.0, 1.0])
     document["software"] = dict(version="0", engine="stub", models=[])
-    document["settings"] |= settings_to_json(Settings())
-    for name in ("bodies", "rods", "roi"):
-        document["settings"][f"own_{name}"] = document["settings"].pop(name) is not None
-    document["settings"] = {key: value for key, value in document["settings"].items() if value not in (None, [])} | {"allow": []}
+    document["settings"] = json.loads(json.dumps(settings_entry(Settings())))
     document["scan"]["orientation"] = "LPS"
     document["timings_s"] = {}
     if refusals:
@@ -111,3 +102,10 @@ def show_case(panel, volume, density=98.4, refusals=()):
     nodes = scene.show_measurement(volume, document, *labels)
     panel.refresh()
     return nodes
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
