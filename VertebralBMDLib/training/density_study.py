@@ -75,7 +75,8 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
         corrected = _corrected(model, validated)
         _write_table(output / f"{name}-readings.csv", "validation", training, corrected)
         results = {
-            "chosen by the folds": {"head": head, "steps": best[head], "of": {str(step): values for step, values in found[head].items()}},
+            "heads": {each: {str(step): values for step, values in steps.items()} for each, steps in found.items()},
+            "chosen by the folds": {"head": shipped, "steps": best[head]},
             "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
             "validation folds, after correction": _judged_on(cohort.fold >= 0, corrected, cohort),
         }
