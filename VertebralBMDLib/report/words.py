@@ -56,7 +56,7 @@ def network(vertebra: dict) -> str:
     """The network's vBMD with its 95 % interval; a dash where there is none."""
     low, high = vertebra.get("vbmd_network_interval95_mg_cm3", (None, None))
     value = number(vertebra.get("vbmd_network_mg_cm3"))
-    return value if low is None else f"{value} ({number(low, 0)} to {number(high, 0)})"
+    return value if low is None else f"{value} ({number(low, 0)}–{number(high, 0)})"
 
 
 def percent(fraction: float | None) -> str:
