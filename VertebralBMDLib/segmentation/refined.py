@@ -64,7 +64,7 @@ def _mean_of_readings(image: sitk.Image, grid: sitk.Image, centre: np.ndarray, d
     for crop, probability in zip(crops, network.refine(crops, device)):
         reading = sitk.GetImageFromArray(probability)
         reading.CopyInformation(crop)
-        total += sitk.GetArrayViewFromImage(sitk.Resample(reading, grid, sitk.Transform(), sitk.sitkLinear, 0.0))
+        total += sitk.GetArrayFromImage(sitk.Resample(reading, grid, sitk.Transform(), sitk.sitkLinear, 0.0))
     return total / len(crops)
 
 
