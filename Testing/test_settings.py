@@ -14,7 +14,7 @@ def test_every_setting_reaches_the_worker():
     given = Settings(
         levels=("L1", "L3"), engine="totalsegmentator", bodies=Path("bodies.nii.gz"), bodies_numbering="verse",
         level_at=("L1", (1.0, 2.0, 3.0)), exclude=(("L3", "cement"), ("L4", "alter Bruch")), calibration="tissue",
-        rods=Path("rods.csv"), convert=("CaHA", 1.15), roi=Path("roi.nii.gz"), erosion_mm=2.5, erosion_shape="ball", region="ellipse",
+        rods=Path("rods.csv"), convert=("CaHA", 1.15), roi=Path("roi.nii.gz"), roi_levels=("L1",), erosion_mm=2.5, erosion_shape="ball", region="ellipse",
         central_fraction=0.4, thresholds="integral", device="cpu", allow=frozenset({Code.CONTRAST}),
     )  # fmt: skip
     assert all(getattr(given, field.name) != field.default for field in fields(Settings)), "a field keeps its default here"

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -45,16 +45,21 @@ DEFINITIONS = (
     "levels can be told: the last rib pair and the rib-less body under it lie in the field, twelve pairs in all, and either T1 too",
     "  or the sacrum under five rib-less bodies of which none joins it. Transitional anatomy is visible where another number of rib",
     "  pairs (T1 to the last pair in the field) or of rib-less bodies (last pair to the sacrum in the field) can be counted.",
-    "right: every body that was found bears its name and no doubt is raised; told: the result says that names are uncertain or the",
-    "  anatomy is transitional, or nothing was found; silent: a body bears a wrong name and nothing says so (L1/L2: one of these).",
+    "names: counted from T1 where it lies whole in the field. Where it does not, nothing tells eleven or thirteen thoracic vertebrae",
+    "  from twelve, and names are judged by the convention of radiology that the last thoracic vertebra is then called T12.",
+    "right: every body that was found bears its name and no doubt is raised (that the anatomy is transitional is no doubt where it",
+    "  is); told: the result says that names are uncertain or the anatomy is transitional, or nothing was found; silent: a body",
+    "  bears a wrong name and nothing says so (L1/L2: one of these).",
 )
 
 
 @dataclass(frozen=True)
 class Body:
-    """A true body that lies whole in the field: Dice of ours that covers it (0: missed), and the name of that one."""
+    """A true body that lies whole in the field: its true level, its name as ``names_of`` has it, Dice of ours that covers it
+    (0: missed), and the name of that one."""
 
     level: str
+    name: str
     dice: float
     named: str | None
     silent: bool
@@ -62,7 +67,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one patient; ``doubted``: flags that withhold the names; ``false_bodies``: of ours, on no true body."""
+    """What became of one patient; ``doubted``: names are withheld without reason; ``false_bodies``: of ours, on no true body."""
 
     id: str
     variant: Variant
@@ -87,7 +92,12 @@ class Outcome:
     @property
     def right(self) -> bool:
         """Every body that was found bears its name, and nothing is doubted."""
-        return not (self.doubted or self.refusal) and all(body.named in (body.level, None) for body in self.bodies)
+        return not (self.doubted or self.refusal) and all(body.named in (body.name, None) for body in self.bodies)
+
+    @property
+    def conventional(self) -> bool:
+        """Any name is right by the convention alone, and counted from a T1 out of the field another."""
+        return any(body.named == body.name != body.level for body in self.bodies)
 
 
 def main() -> None:
@@ -151,7 +161,9 @@ def run(cases: Sequence[Case], cache: Path | None, workers: int) -> list[Outcome
 
 def fingerprint() -> str:
     """Of everything that an outcome depends on: the networks, what reads with them, what simulates, and what compares."""
-    parts = [identity(name).sha256 for name in (LOCALISE, REFINE)] + [inspect.getsource(each) for each in (outcome, read, _body, shown)]
+    parts = [identity(name).sha256 for name in (LOCALISE, REFINE)] + [
+        inspect.getsource(each) for each in (outcome, read, _body, shown, names_of, is_usual)
+    ]
     files = [Path(__file__).with_name("scores.py"), LIBRARY / "grid.py"]
     files += [path for room in ("segmentation", "network", "simulation") for path in sorted((LIBRARY / room).glob("*.py"))]
     parts += [path.read_text(encoding="utf-8") for path in files]
@@ -170,11 +182,13 @@ def _stored(path: Path) -> Outcome:
 def outcome(case: Case) -> Outcome:
     """Simulate a patient, read the scan, and compare with the truth."""
     patient, spec = simulate_patient(case.spec), case.spec
+    column = patient.truth["column"]
     complete = {level: of["label"] for level, of in patient.truth["levels"].items() if of["complete"]}
     vertebrae, refusal = read(patient)
     found, true = (sitk.GetArrayViewFromImage(image) for image in (vertebrae.label_map, patient.bodies))
-    determinable, visible = shown(patient.truth["column"], complete, sacrum=spec.levels[1] in SACRAL)
+    determinable, visible = shown(column, complete, sacrum=spec.levels[1] in SACRAL)
     transitional = Code.TRANSITIONAL_ANATOMY in vertebrae.flags
+    names = names_of(column["levels"], complete)
     return Outcome(
         id=case.id,
         variant=spec.findings.variant,
@@ -186,9 +200,9 @@ def outcome(case: Case) -> Outcome:
         determinable=determinable,
         visible=visible,
         transitional=transitional,
-        doubted=transitional or Code.LEVEL_UNCERTAIN in vertebrae.flags,
+        doubted=Code.LEVEL_UNCERTAIN in vertebrae.flags or (transitional and is_usual(column)),
         refusal=refusal,
-        bodies=tuple(_body(level, true == label, found, vertebrae) for level, label in complete.items()),
+        bodies=tuple(_body(level, names[level], true == label, found, vertebrae) for level, label in complete.items()),
         false_bodies=sum(float((true[found == body.label] > 0).mean()) < 0.5 for body in vertebrae.bodies),
     )
 
@@ -201,12 +215,24 @@ def read(patient: SimulatedPatient) -> tuple[Vertebrae, str | None]:
         return Vertebrae(sitk.Image(patient.image.GetSize(), sitk.sitkUInt8), (), "bundled"), refusal.code.value
 
 
-def _body(level: str, mask: np.ndarray, found: np.ndarray, vertebrae: Vertebrae) -> Body:
+def _body(level: str, name: str, mask: np.ndarray, found: np.ndarray, vertebrae: Vertebrae) -> Body:
     label = covering(found, mask)
     if not label:
-        return Body(level, 0.0, None, False)
+        return Body(level, name, 0.0, None, False)
     named = next(body.level for body in vertebrae.bodies if body.label == label)
-    return Body(level, overlap(found == label, mask), named, named != level and not is_told(vertebrae, label))
+    return Body(level, name, overlap(found == label, mask), named, named != name and not is_told(vertebrae, label))
+
+
+def names_of(levels: Sequence[str], complete: Collection[str]) -> dict[str, str]:
+    """By level of a column from T1 downwards, the name to be given, see ``DEFINITIONS``. ``complete``: levels whole in the field."""
+    thoracic = [level for level in levels if level.startswith("T")]
+    missing = 0 if levels[0] in complete else 12 - len(thoracic)
+    return {level: f"T{number + missing}" if level.startswith("T") else level for number, level in enumerate(levels, start=1)}
+
+
+def is_usual(column: dict[str, Any]) -> bool:
+    """True for 17 vertebrae with twelve pairs of ribs."""
+    return len(column["levels"]) == 17 and len(column["rib_pairs"]) == 12
 
 
 def shown(column: dict[str, Any], complete: Sequence[str], sacrum: bool) -> tuple[bool, bool]:
@@ -265,7 +291,7 @@ def _group(name: str, of: Sequence[Outcome]) -> str:
 def _names(of: Sequence[Outcome]) -> str:
     silent = [one for one in of if one.silent]
     right = sum(one.right for one in of)
-    wanted = sum(any(b.silent and {"L1", "L2"} & {b.level, b.named} for b in one.bodies) for one in silent)
+    wanted = sum(any(b.silent and {"L1", "L2"} & {b.name, b.named} for b in one.bodies) for one in silent)
     return f"{right:6d}{len(of) - right - len(silent):5d}{len(silent):7d}{wanted:6d}"
 
 
@@ -273,7 +299,7 @@ def reached(outcomes: Sequence[Outcome]) -> list[str]:
     """What was to be reached, and what was."""
     dice = float(np.mean([body.dice for one in outcomes for body in one.bodies if body.level not in ABOVE]))
     telling, seen = ([one for one in outcomes if getattr(one, name)] for name in ("determinable", "visible"))
-    names = [body.named == body.level and one.right for one in telling for body in one.bodies if body.named]
+    names = [body.named == body.name and one.right for one in telling for body in one.bodies if body.named]
     silent = [one.id for one in outcomes if one.silent and not one.determinable]
     flagged = sum(one.transitional for one in seen)
     rows = [
@@ -290,7 +316,9 @@ def reached(outcomes: Sequence[Outcome]) -> list[str]:
         ),
         (f"silently wrong where levels cannot be told: {', '.join(silent) or 'none'}", "none", not silent),
     ]
-    return [f"{what} ({limit}): {'reached' if met else 'NOT reached'}" for what, limit, met in rows]
+    conventional = ", ".join(one.id for one in outcomes if one.conventional)
+    said = f"right by the convention alone, counted from a T1 out of the field another name: {conventional or 'none'}"
+    return [f"{what} ({limit}): {'reached' if met else 'NOT reached'}" for what, limit, met in rows] + [said]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from segmentation_simulated import Body, Outcome, _stored, cohort, reached, shown, with_variants  # noqa: E402
+from segmentation_simulated import Body, Outcome, _stored, cohort, is_usual, names_of, reached, shown, with_variants  # noqa: E402
 
 from VertebralBMDLib.simulation.findings import VARIANT_RATES, levels_of  # noqa: E402
 from VertebralBMDLib.simulation.spine import _ribs  # noqa: E402
@@ -70,8 +70,29 @@ def outcome(bodies, **changes):
     return Outcome(**usual, **told | changes, bodies=tuple(bodies))
 
 
-RIGHT, MISSED = Body("L1", 0.97, "L1", False), Body("L2", 0.0, None, False)
-SILENT = Body("L2", 0.97, "L3", True)
+RIGHT, MISSED = Body("L1", "L1", 0.97, "L1", False), Body("L2", "L2", 0.0, None, False)
+SILENT = Body("L2", "L2", 0.97, "L3", True)
+CONVENTIONAL = Body("T11", "T12", 0.97, "T12", False)
+
+
+def test_names_are_counted_from_t1_only_where_it_is_in_the_field():
+    eleven, thirteen = levels_of("eleven_thoracic"), levels_of("T13")
+    assert names_of(eleven, eleven) == {level: level for level in eleven}
+    assert [names_of(eleven, eleven[6:])[level] for level in ("T8", "T11", "L1")] == ["T9", "T12", "L1"]
+    assert [names_of(thirteen, thirteen[6:])[level] for level in ("T8", "T13", "L1")] == ["T7", "T12", "L1"]
+    for variant in ("none", "L6", "four_lumbar", "lumbar_ribs"):
+        levels = levels_of(variant)
+        assert names_of(levels, levels[5:]) == {level: level for level in levels}
+
+
+def test_which_columns_are_usual():
+    assert [variant for variant in ("none", *VARIANT_RATES) if is_usual(column(variant))] == ["none", "short_ribs", "sacralised_L5"]
+
+
+def test_names_that_only_the_convention_makes_right_are_told_apart():
+    one = outcome([RIGHT, CONVENTIONAL])
+    assert one.right and one.conventional and not one.silent and not outcome([RIGHT, MISSED, SILENT]).conventional
+    assert reached([one])[-1].endswith("another name: P1") and reached([outcome([RIGHT])])[-1].endswith(": none")
 
 
 def test_a_patient_is_right_only_when_every_name_is_and_nothing_is_doubted():
@@ -81,7 +102,7 @@ def test_a_patient_is_right_only_when_every_name_is_and_nothing_is_doubted():
 
 
 def verdicts(outcomes):
-    return [line.rsplit(": ", 1)[1] for line in reached(outcomes)]
+    return [line.rsplit(": ", 1)[1] for line in reached(outcomes)[:-1]]
 
 
 def test_what_is_reached():

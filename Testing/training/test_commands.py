@@ -17,7 +17,7 @@ from VertebralBMDLib.training.commands import train_segmentation  # noqa: E402
 from VertebralBMDLib.training.config import Schedule, SegmentationConfig  # noqa: E402
 
 SMALL = {"localise": lambda: Localiser((2, 4)), "refine": lambda: Refiner(channels=(2, 4))}
-REFINE = SegmentationConfig(seed=3, refine=Schedule(2, batch=1))
+REFINE = SegmentationConfig(seed=3, refine=Schedule(2, batch=1), ossified=0.25)
 
 
 @pytest.fixture
@@ -26,9 +26,10 @@ def shown(monkeypatch):
     names = {}
 
     def spying(name, part):
-        def batches(real, simulated, batch, seed):
+        def batches(real, simulated, batch, seed, **others):
             names[name] = [scan.name for scan in real], [scan.name for scan in simulated]
-            return part.batches(real, simulated, batch, seed)
+            assert others == ({"ossified": 0.25} if name == "refine" else {})
+            return part.batches(real, simulated, batch, seed, **others)
 
         return replace(part, model=SMALL[name], batches=batches)
 
@@ -55,7 +56,7 @@ def card(folder, name="refine"):
 
 def test_a_training_writes_networks_with_cards_and_curves(shown, scans, tmp_path):
     out = tmp_path / "out Ω"
-    config = SegmentationConfig(seed=3, localise=Schedule(1, batch=1), refine=Schedule(2, batch=2, learning_rate=0.01))
+    config = SegmentationConfig(seed=3, localise=Schedule(1, batch=1), refine=Schedule(2, batch=2, learning_rate=0.01), ossified=0.25)
     paths = train(config, out, scans, leave_out=("b",))
     assert paths == [out / "localise.ts", out / "refine.ts"] and all(path.with_suffix(".png").stat().st_size > 1000 for path in paths)
     assert shown == {"localise": (["a", "c"], []), "refine": (["a", "c"], [])}
@@ -67,6 +68,7 @@ def test_a_training_writes_networks_with_cards_and_curves(shown, scans, tmp_path
         "annotated scans": ["a", "c"],
         "left out": ["b"],
         "started from": None,
+        "ossified": 0.25,
         "steps": 2,
         "batch": 2,
         "learning_rate": 0.01,

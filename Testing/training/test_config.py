@@ -18,18 +18,21 @@ def written(folder, content):
 
 
 def test_the_configurations_are_shipped():
-    assert SHIPPED == ["segmentation-pretraining.json", "segmentation-small.json", "segmentation-training.json"]
+    assert SHIPPED == [f"segmentation-{name}.json" for name in ("ossified", "pretraining", "small", "training")]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_configuration_trains_both_networks_on_simulated_patients(name):
+def test_a_shipped_configuration_trains_both_networks_on_simulated_patients_or_goes_on_with_one(name):
     config = read_config(resource("Models", name))
-    assert config.simulated > 0 and config.localise and config.refine
+    assert config.simulated > 0 and config.refine and (config.localise or config.ossified)
 
 
 def test_training_goes_on_from_the_patients_of_pretraining_more_slowly():
-    first, second = (read_config(resource("Models", f"segmentation-{name}.json")) for name in ("pretraining", "training"))
-    assert (first.seed, first.simulated) == (second.seed, second.simulated)
+    first, second, third = (
+        read_config(resource("Models", f"segmentation-{name}.json")) for name in ("pretraining", "training", "ossified")
+    )
+    assert (first.seed, first.simulated) == (second.seed, second.simulated) == (third.seed, third.simulated)
+    assert third.refine.steps < second.refine.steps and third.refine.learning_rate < second.refine.learning_rate
     for network in ("localise", "refine"):
         before, after = getattr(first, network), getattr(second, network)
         assert after.steps < before.steps and after.learning_rate < before.learning_rate
@@ -56,6 +59,8 @@ def test_what_is_not_given_has_its_usual_value(tmp_path):
         ({"refine": {"steps": 5, "learning_rate": 0}}, "learning_rate must be within 0-1"),
         ({"refine": {"steps": 5, "learning_rate": "fast"}}, "is not a training configuration"),
         ({"simulated": "many"}, "simulated must be a whole number of at least 0, not 'many'"),
+        ({"ossified": 1.5}, "ossified must be within 0-1, not 1.5"),
+        ({"ossified": "all"}, "is not a training configuration"),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
     ],
 )

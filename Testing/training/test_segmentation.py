@@ -90,6 +90,12 @@ def test_refiner_cubes_are_augmented_to_what_the_network_reads():
         assert (places(body[0] > 0.5).mean(0) - 23.5).norm() < 12.0
 
 
+def test_the_discs_of_some_refiner_cubes_become_bone():
+    plain, ossified = (next(segmentation.refine_batches([made_scan(1.5)], [], 6, 0, share)) for share in (0.0, 1.0))
+    assert torch.equal(plain["structures"], ossified["structures"]) and torch.equal(plain["maps"], ossified["maps"])
+    assert (ossified["hu"] > 100).sum() > (plain["hu"] > 100).sum()
+
+
 def test_batches_repeat_by_seed():
     for batches, spacing in ((segmentation.localise_batches, 3.0), (segmentation.refine_batches, 1.5)):
         first, again, other = (next(batches([made_scan(spacing)], [], 1, seed))["hu"] for seed in (5, 5, 6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +53,14 @@ def localise(field: sitk.Image, device: str) -> Located:
     return Located(structures, ribbed, ribless)
 
 
-def refine(crop: sitk.Image, device: str) -> np.ndarray:
-    """Probability of the body at the centre of a 48³ crop of HU at 1.5 mm: shape (48, 48, 48).
+def refine(crops: Sequence[sitk.Image], device: str) -> np.ndarray:
+    """Probability of the body at the centre of each 48³ crop of HU at 1.5 mm: shape (n, 48, 48, 48).
 
-    The mean of the crop and its mirror image: a body is nearly symmetric.
+    The mean of a crop and its mirror image: a body is nearly symmetric.
     """
     torch = import_torch()
-    hu = torch.from_numpy(sitk.GetArrayFromImage(crop).astype(np.float32))[None, None].to(device)
+    arrays = np.stack([sitk.GetArrayFromImage(crop) for crop in crops])[:, None]
+    hu = torch.from_numpy(arrays.astype(np.float32)).to(device)
     with torch.inference_mode():
-        straight, mirrored = torch.sigmoid(load(REFINE, device)(torch.cat([hu, hu.flip(-1)])))[:, 0]
+        straight, mirrored = torch.sigmoid(load(REFINE, device)(torch.cat([hu, hu.flip(-1)])))[:, 0].chunk(2)
     return ((straight + mirrored.flip(-1)) / 2).cpu().numpy()

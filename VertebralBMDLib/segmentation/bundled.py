@@ -91,7 +91,7 @@ class _Seen:
 
     def share(self, body: RefinedBody) -> float:
         """Mean probability inside a refined body."""
-        inside = sitk.GetArrayViewFromImage(sitk.Resample(body.probability, self.field, sitk.Transform(), sitk.sitkLinear, 0.0)) > 0.5
+        inside = sitk.GetArrayFromImage(sitk.Resample(body.probability, self.field, sitk.Transform(), sitk.sitkLinear, 0.0)) > 0.5
         return float(self.probability[inside].mean()) if inside.any() else 0.0
 
 

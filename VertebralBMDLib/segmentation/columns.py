@@ -86,10 +86,12 @@ CERVICAL, _SACRAL = 7, 2
 
 @dataclass(frozen=True)
 class HumanColumn:
-    """A column from C1 to S2: ``names`` (None for cervical and sacral vertebrae) and ``ribs``; ``rate``: share of people;
-    ``unusual``: it has not 17 vertebrae or not 12 pairs of ribs; ``half_sacral``: its last vertebra is partly sacrum."""
+    """A column from C1 to S2: ``names`` (None for cervical and sacral vertebrae), counted from T1; ``names_from_below``, where
+    the last thoracic vertebra is called T12; ``ribs``; ``rate``: share of people; ``unusual``: it has not 17 vertebrae or not
+    12 pairs of ribs; ``half_sacral``: its last vertebra is partly sacrum."""
 
     names: tuple[str | None, ...]
+    names_from_below: tuple[str | None, ...]
     ribs: tuple[Ribs, ...]
     rate: float
     unusual: bool
@@ -104,12 +106,13 @@ def _human(
     rate: float, ends: tuple[Ribs, ...], *, thoracic: int = 12, lumbar: int = 5, lumbar_ribs: int = 0, half_sacral: bool = False
 ) -> HumanColumn:
     """``ends``: ribs of the last thoracic vertebrae and of the first ``lumbar_ribs`` lumbar ones."""
-    names: list[str | None] = [f"T{n}" for n in range(1, thoracic + 1)] + [f"L{n}" for n in range(1, lumbar + 1)]
+    lumbar_names = [f"L{n}" for n in range(1, lumbar + 1)]
+    from_t1, from_t12 = ([f"T{n}" for n in range(last - thoracic + 1, last + 1)] + lumbar_names for last in (thoracic, 12))
     ribs = [Ribs.FIRST] + [Ribs.UPPER] * (thoracic + lumbar_ribs - 4 - len(ends)) + [Ribs.MIDDLE] * 3 + list(ends)
-    unusual = len(names) != 17 or sum(each is not Ribs.NONE for each in ribs) != 12
-    below = [Ribs.NONE] * (len(names) - len(ribs) + _SACRAL)
-    names = [None] * CERVICAL + names + [None] * _SACRAL
-    return HumanColumn(tuple(names), (Ribs.NONE,) * CERVICAL + (*ribs, *below), rate, unusual, half_sacral)
+    unusual = len(from_t1) != 17 or sum(each is not Ribs.NONE for each in ribs) != 12
+    below = [Ribs.NONE] * (len(from_t1) - len(ribs) + _SACRAL)
+    names, names_from_below = ((None,) * CERVICAL + tuple(each) + (None,) * _SACRAL for each in (from_t1, from_t12))
+    return HumanColumn(names, names_from_below, (Ribs.NONE,) * CERVICAL + (*ribs, *below), rate, unusual, half_sacral)
 
 
 _USUAL = (Ribs.ELEVENTH, Ribs.TWELFTH)

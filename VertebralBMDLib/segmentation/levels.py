@@ -2,6 +2,10 @@
 
 Each way in which the bodies that are seen can be a stretch of a column (``columns``) has a probability, its rate in people
 times the likelihood of the evidence (``evidence``). A body's confidence is the sum over all ways that give it its name.
+
+Whether somebody has eleven, twelve or thirteen thoracic vertebrae only T1 tells. Where it is not among the bodies, the last
+thoracic vertebra is called T12 and the others are counted upwards from there, as radiologists do: the first lumbar vertebra
+is told by its shape, not by its number (Yun et al., Korean J Radiol 2018;19:1140).
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import SimpleITK as sitk
 
 from ..network.segmentation import Located
 from ..quality import Code
-from .columns import COLUMNS, HumanColumn
+from .columns import CERVICAL, COLUMNS, HumanColumn
 from .evidence import Below, Evidence, evidence_of
 from .likelihood import LOG_OF_SIZES, log_of_ribs, of_below, of_crest, of_extent
 
@@ -41,7 +45,7 @@ _CONTRADICTED = 0.50
 @dataclass(frozen=True)
 class Naming:
     """Level of each body from cranial to caudal (None: neither thoracic nor lumbar), for each the probability that its name is
-    right, and any doubts."""
+    right (of thoracic bodies without T1: right if the last is called T12), and any doubts."""
 
     levels: tuple[str | None, ...]
     confidence: tuple[float, ...]
@@ -60,7 +64,9 @@ class _Reading:
 
     @property
     def names(self) -> tuple[str | None, ...]:
-        return tuple(self.human.names[place] for place in self.places)
+        """Counted from T1 where it is among the bodies, else from the last thoracic vertebra upwards."""
+        names = self.human.names if self.places[0] <= CERVICAL else self.human.names_from_below
+        return tuple(names[place] for place in self.places)
 
 
 def name_levels(located: Located, field: sitk.Image, centroids_lps_mm: np.ndarray, complete: list[bool]) -> Naming:

@@ -25,6 +25,7 @@ from monai.transforms import (
 
 from ..grid import AIR_HU
 from .annotated import UNNAMED
+from .ossification import RandOssified
 
 #: Tissues that are told apart by their HU alone when a scan is rendered from its labels: upper limits.
 _TISSUE_LIMITS_HU = (-300.0, -20.0, 140.0)
@@ -32,10 +33,13 @@ _TISSUE_LIMITS_HU = (-300.0, -20.0, 140.0)
 _FIRST_TISSUE = 100
 
 
-def augmentation(size: int, spacing_mm: float, shift_mm: float, rotation: float, seed: int) -> Callable[[dict], dict]:
+def augmentation(
+    size: int, spacing_mm: float, shift_mm: float, rotation: float, seed: int, ossified: float = 0.0
+) -> Callable[[dict], dict]:
     """The random transform of cubes to ``size``³: pose, rendering, slice thickness, kernel, noise, contrast, field of view.
 
-    ``shift_mm``: largest shift along each axis; ``rotation``: largest angle about each, radians.
+    ``shift_mm``: largest shift along each axis; ``rotation``: largest angle about each, radians; ``ossified``: share of cubes
+    in which discs and ligaments become bone.
     """
     set_track_meta(False)
     affine = RandAffined(
@@ -59,7 +63,8 @@ def augmentation(size: int, spacing_mm: float, shift_mm: float, rotation: float,
             RandFieldOfView(0.15),
         ]
     )
-    steps = Compose([affine, RandFlipd(["image", "structures"], prob=0.5, spatial_axis=2), RandRendered(0.2), SplitHu(), scanner])
+    flip = RandFlipd(["image", "structures"], prob=0.5, spatial_axis=2)
+    steps = Compose([affine, flip, RandOssified(ossified, spacing_mm), RandRendered(0.2), SplitHu(), scanner])
     return steps.set_random_state(seed)
 
 

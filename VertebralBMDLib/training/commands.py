@@ -72,6 +72,7 @@ def train_segmentation(
     written = []
     for name, schedule in schedules.items():
         part = _PARTS[name]
+        only_here = {"ossified": config.ossified} if name == REFINE else {}
         simulated = simulated_scans(config.simulated, part.spacing_mm, config.seed, cache)
         real = annotated_scans(annotated, part.spacing_mm, frozenset(leave_out)) if annotated else []
         torch.manual_seed(config.seed)
@@ -84,10 +85,12 @@ def train_segmentation(
             "annotated scans": [scan.name for scan in real],
             "left out": list(leave_out),
             "started from": start_from.name if start_from else None,
+            **only_here,
             **asdict(schedule),
         }
         check_same_training(output / name, facts)
-        batches = ThreadBuffer(part.batches(real, simulated, schedule.batch, config.seed), buffer_size=2)
+        drawn = part.batches(real, simulated, schedule.batch, config.seed, **only_here)
+        batches = ThreadBuffer(drawn, buffer_size=2)
         model = fit(model, iter(batches), part.loss, output / name, schedule.steps, schedule.learning_rate)
         draw_curve(output / name / "log.jsonl", output / f"{name}.png", name)
         written.append(export(model, (torch.zeros((1, 1) + (part.cube,) * 3),), output, name, facts, {}))

@@ -25,17 +25,20 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """``seed``: of weights, augmentation and simulated patients; ``simulated``: how many of those; a network whose schedule is
-    None is not trained."""
+    """``seed``: of weights, augmentation and simulated patients; ``simulated``: how many of those; ``ossified``: share of the
+    refiner's crops in which discs and ligaments become bone; a network whose schedule is None is not trained."""
 
     seed: int = 0
     simulated: int = 0
     localise: Schedule | None = None
     refine: Schedule | None = None
+    ossified: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("seed", "simulated"):
             _check_whole(name, getattr(self, name), least=0)
+        if not 0 <= self.ossified <= 1:
+            raise ValueError(f"ossified must be within 0-1, not {self.ossified}.")
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,13 @@ def localise_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     return cross + not_body + 2 * dice[_BODY - 1] + torch.stack(dice).mean() + 5 * peak
 
 
-def refine_batches(real: list[Annotated], simulated: list[Annotated], batch: int, seed: int) -> Iterator[dict]:
-    """Endless batches of augmented 48³ crops at 1.5 mm around one complete body each: ``hu`` and ``maps`` (the body)."""
+def refine_batches(real: list[Annotated], simulated: list[Annotated], batch: int, seed: int, ossified: float = 0.0) -> Iterator[dict]:
+    """Endless batches of augmented 48³ crops at 1.5 mm around one complete body each: ``hu`` and ``maps`` (the body).
+
+    ``ossified``: share of crops in which discs and ligaments become bone.
+    """
     groups = [[(scan, label) for scan in scans for label in scan.centres if complete(label)] for scans in (real, simulated)]
-    augment = augmentation(REFINE_SIZE, REFINE_SPACING_MM, shift_mm=6.0, rotation=0.3, seed=seed)
+    augment = augmentation(REFINE_SIZE, REFINE_SPACING_MM, shift_mm=6.0, rotation=0.3, seed=seed, ossified=ossified)
     rng = np.random.default_rng(seed)
     while True:
         yield collated([augment(_refine_cube(*a_case(groups, rng))) for _ in range(batch)])
