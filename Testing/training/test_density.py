@@ -164,8 +164,8 @@ def test_a_study_ships_the_head_that_the_folds_chose_with_what_they_found(finish
     shipped, compared = (each["training"]["head"] for each in (card, other))
     assert {shipped, compared} == set(heads) == set(density_study.HEADS)
     assert heads[shipped][str(steps)]["rmse"] <= min(values["rmse"] for values in heads[compared].values())
-    assert card["results"]["validation folds, after correction"]["n"] == 9
-    assert card["results"]["validation folds, after correction"]["covered_95"] >= 0.9
+    assert card["results"]["validation, after correction"]["n"] == 9
+    assert card["results"]["validation, after correction"]["covered_95"] >= 0.9
 
 
 def test_the_locked_test_is_opened_once(finished):
@@ -185,12 +185,26 @@ def test_the_locked_test_is_opened_once(finished):
     record.write_text(json.dumps(opened), encoding="utf-8")
 
 
+def test_a_preliminary_study_ships_the_network_of_the_first_fold_and_leaves_the_test_locked(tmp_path):
+    crops = replace(made_crops(20, 1), patient=np.array([f"p{i}" for i in range(20)]))
+    cohort = Cohort(crops, np.array([0, 0, 1, 2, 3, 4, -1, 0, 0, 1] * 2))
+    path = study(replace(CONFIG, heads=("tissues",), preliminary=True), made_crops(6, 2, "site-1"), cohort, tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["results"]["preliminary"] is True and "locked test" not in card["results"]
+    assert not (tmp_path / "test-opened.json").exists() and sorted(each.name for each in (tmp_path / "tissues").iterdir()) == [
+        "fold-0",
+        "pretraining",
+    ]
+    rows = list(csv.DictReader((tmp_path / "density-readings.csv").open(encoding="utf-8")))
+    assert {row["patient"] for row in rows} == {f"p{i}" for i in (0, 1, 7, 8, 10, 11, 17, 18)}
+
+
 def test_another_study_does_not_go_on_in_the_same_folder(finished):
     with pytest.raises(ValueError, match="holds a training with another seed"):
         study(replace(CONFIG, seed=5), made_crops(6, 2, "site-1"), made_cohort(), finished.parent)
 
 
-@pytest.mark.parametrize("name", ["density-small.json", "density-training.json"])
+@pytest.mark.parametrize("name", ["density-preliminary.json", "density-small.json", "density-training.json"])
 def test_the_shipped_configurations_can_be_read(name):
     config = read_density_config(resource("Models", name))
     assert config.varied.patients > 0 and config.cohort.patients > 0 and config.varied.seed != config.cohort.seed
@@ -203,6 +217,8 @@ def test_the_shipped_configurations_can_be_read(name):
         ({"spacing_mm": 0.1}, "spacing_mm must be within"),
         ({"crop_normalizers": (300.0, 100.0)}, "crop_normalizers must ascend"),
         ({"margin": (1, 1)}, "margin must be three"),
+        ({"heads": ("guess",)}, "heads must be of tissues and pooling"),
+        ({"preliminary": True}, "compares nothing"),
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_named(change, words):

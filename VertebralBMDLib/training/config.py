@@ -59,7 +59,8 @@ class DensityConfig:
 
     varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation and
     the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
-    become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns.
+    become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns. heads: kinds of network that are
+    compared. preliminary: only the first fold is read, its network is shipped, and the test stays locked.
     """
 
     varied: Simulated
@@ -71,6 +72,8 @@ class DensityConfig:
     spacing_mm: float = 2.0
     crop_normalizers: tuple[float, float] = (-300.0, 900.0)
     margin: tuple[int, int, int] = (3, 7, 3)
+    heads: tuple[str, ...] = ("tissues", "pooling")
+    preliminary: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("seed", self.seed, least=0)
@@ -81,6 +84,11 @@ class DensityConfig:
                 raise ValueError(f"{name} must be three whole multiples of {step}, not {values}.")
         # JSON may hold whole numbers, which TorchScript keeps apart.
         object.__setattr__(self, "crop_normalizers", tuple(float(hu) for hu in self.crop_normalizers))
+        object.__setattr__(self, "heads", tuple(self.heads))
+        if not self.heads or set(self.heads) - {"tissues", "pooling"}:
+            raise ValueError(f"heads must be of tissues and pooling, not {self.heads}.")
+        if self.preliminary and len(self.heads) > 1:
+            raise ValueError("a preliminary study compares nothing: give one of heads.")
         if not 0.5 <= self.spacing_mm <= 4.0:
             raise ValueError(f"spacing_mm must be within 0.5-4 mm, not {self.spacing_mm}.")
         if not self.crop_normalizers[0] < self.crop_normalizers[1]:

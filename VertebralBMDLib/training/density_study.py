@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -62,31 +62,59 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
     """Carry out the study; writes ``density.ts`` with its card, ``density-pooling.ts``, curves and tables to ``output``, and goes on
     after an interruption. Raises LockedTestOpened, and ValueError for an ``output`` that holds another study."""
     check_same_training(output, asdict(config) | {"patients": len(np.unique(cohort.crops.patient))})
-    found = {head: cross_validated(head, config, varied, cohort, output / head) for head in HEADS}
+    if config.preliminary:
+        return _preliminary(config, varied, cohort, output)
+    found = {head: cross_validated(head, config, varied, cohort, output / head) for head in config.heads}
     best = {head: min(steps, key=lambda step: steps[step]["rmse"]) for head, steps in found.items()}
-    shipped = min(HEADS, key=lambda head: found[head][best[head]]["rmse"])
+    shipped = min(config.heads, key=lambda head: found[head][best[head]]["rmse"])
     written = {}
-    for head in HEADS:
-        name = DENSITY if head == shipped else COMPARED
+    for head in config.heads:
         model = _final(head, config, varied, cohort, output / head, best[head])
-        validated = _validation(head, config, cohort, output / head, best[head])
-        training = cohort.crops.where(cohort.fold >= 0)
-        _correct(model, validated[training.eligible], training.vbmd[training.eligible])
-        corrected = _corrected(model, validated)
-        _write_table(output / f"{name}-readings.csv", "validation", training, corrected)
         results = {
             "heads": {each: {str(step): values for step, values in steps.items()} for each, steps in found.items()},
             "chosen by the folds": {"head": shipped, "steps": best[head]},
-            "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
-            "validation folds, after correction": _judged_on(cohort.fold >= 0, corrected, cohort),
         }
-        facts = asdict(config) | {"head": head}
-        crop = {"shape": list(config.crop_size), "spacing_mm": config.spacing_mm, "hu_window": list(config.crop_normalizers)}
-        example = torch.zeros(1, 1, *config.crop_size), torch.tensor([[0.74, 1.0, 0.0]])
-        written[name] = export(model, example, output, name, facts, results, crop=crop)
-        draw_curve(output / head / "pretraining" / "log.jsonl", output / f"{name}.png", f"{head}, pretraining")
+        name = DENSITY if head == shipped else COMPARED
+        written[name] = _shipped(name, head, model, config, cohort, output, range(FOLDS), best[head], results)
     _open_test(config, cohort, output, written[DENSITY])
     return written[DENSITY]
+
+
+def _preliminary(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) -> Path:
+    """The network of the first fold, judged on that fold alone."""
+    (head,) = config.heads
+    model = _fold(head, config, varied, cohort, output / head, 0)
+    return _shipped(DENSITY, head, model, config, cohort, output, (0,), config.training.steps, {"preliminary": True})
+
+
+def _shipped(
+    name: str,
+    head: str,
+    model: torch.nn.Module,
+    config: DensityConfig,
+    cohort: Cohort,
+    output: Path,
+    folds: Sequence[int],
+    step: int,
+    results: dict,
+) -> Path:
+    """Correct ``model`` by what the networks of the folds read of them, and write it with its card, table and curve."""
+    rows = np.flatnonzero(np.isin(cohort.fold, folds))
+    read = np.zeros((len(cohort.crops), 2), dtype=np.float32)
+    for fold in folds:
+        read[cohort.fold == fold] = np.load(_readings(output / head, fold, step))
+    crops = cohort.crops.where(rows)
+    _correct(model, read[rows][crops.eligible], crops.vbmd[crops.eligible])
+    corrected = _corrected(model, read[rows])
+    _write_table(output / f"{name}-readings.csv", "validation", crops, corrected)
+    results |= {
+        "correction (offset, factor, scale of SD)": model.correction.line.tolist(),
+        "validation, after correction": _judged_on(rows, corrected, cohort),
+    }
+    crop = {"shape": list(config.crop_size), "spacing_mm": config.spacing_mm, "hu_window": list(config.crop_normalizers)}
+    example = torch.zeros(1, 1, *config.crop_size), torch.tensor([[0.74, 1.0, 0.0]])
+    draw_curve(output / head / "pretraining" / "log.jsonl", output / f"{name}.png", f"{head}, pretraining")
+    return export(model, example, output, name, asdict(config) | {"head": head}, results, crop=crop)
 
 
 def cross_validated(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path) -> dict[int, dict[str, float]]:
@@ -122,15 +150,16 @@ def pretraining(head: str, config: DensityConfig, varied: Crops, folder: Path) -
     return trained(HEADS[head](config.crop_normalizers), varied, frozenset(), config, config.pretraining, folder / "pretraining")
 
 
-def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, fold: int) -> None:
-    """Trained without a fold; what it reads of that fold at every checkpoint is kept."""
+def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, fold: int) -> torch.nn.Module:
+    """A network trained without a fold; what it reads of that fold at every checkpoint is kept."""
     unseen = cohort.crops.where(cohort.fold == fold)
     crops = Crops.joined([varied, cohort.crops.where((cohort.fold >= 0) & (cohort.fold != fold))])
 
     def watch(step: int, model: torch.nn.Module) -> None:
         np.save(_readings(folder, fold, step), readings(model, unseen, config))
 
-    trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, folder / f"fold-{fold}", watch)
+    place = folder / f"fold-{fold}"
+    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, watch)
 
 
 def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, steps: int) -> torch.nn.Module:
@@ -138,14 +167,6 @@ def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, fold
     crops = Crops.joined([varied, cohort.crops.where(cohort.fold >= 0)])
     schedule = Schedule(steps, config.training.batch, config.training.learning_rate)
     return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, schedule, folder / f"final-{steps}")
-
-
-def _validation(head: str, config: DensityConfig, cohort: Cohort, folder: Path, step: int) -> np.ndarray:
-    """(n, 2): every training row as the network that did not see its patient read it."""
-    read = np.zeros((len(cohort.crops), 2), dtype=np.float32)
-    for fold in range(FOLDS):
-        read[cohort.fold == fold] = np.load(_readings(folder, fold, step))
-    return read[cohort.fold >= 0]
 
 
 def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None:
