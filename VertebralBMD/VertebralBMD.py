@@ -131,9 +131,9 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.say("")  # What was said holds for the choices before this one.
         self.refresh()
 
-    def settings(self):
-        """The Settings that the user has chosen. Raises ValueError for choices that make no sense."""
-        return settings_of(self._parameterNode)
+    def settings(self, volumeNode=None):
+        """The Settings for a volume, by default the chosen one. Raises ValueError for choices that make no sense."""
+        return settings_of(self.logic.getParameterNode(), volumeNode)
 
     def state(self):
         """What there is to show now, a PanelState."""
@@ -170,7 +170,7 @@ class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameterNode = self.logic.getParameterNode()
         volumeNode, images = volumeNode or parameterNode.inputVolume, {}
         try:
-            settings = settings_of(parameterNode, volumeNode)
+            settings = self.settings(volumeNode)
             for step in self.steps:
                 settings = step.handOver(volumeNode, settings, images)
             self.logic.process(volumeNode, settings, images, waitForCompletion=False)

@@ -187,11 +187,16 @@ def test_closing_the_scene_stops_the_run_and_the_panel_goes_on(panel, slicer, vo
     assert "98.4" in panel.ui.patientLabel.text()
 
 
+def ours():
+    """The modules of the panel and the library that are loaded, by name."""
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("VertebralBMDLib", "VertebralBMDPanel")}
+
+
 @needs_proc
 def test_reload_ends_the_run_and_brings_a_working_panel_with_fresh_code(panel, slicer, volume):
     pids = start_hanging(panel)
     library = sys.modules["VertebralBMDLib.scene"]
-    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "VertebralBMDLib"}
+    kept = ours()
     try:
         panel.onReload()
         assert_gone(panel, pids)
@@ -202,6 +207,8 @@ def test_reload_ends_the_run_and_brings_a_working_panel_with_fresh_code(panel, s
         measure(fresh)
         assert "98.4" in fresh.ui.patientLabel.text()
     finally:
+        for name in ours():
+            del sys.modules[name]
         sys.modules.update(kept)
 
 

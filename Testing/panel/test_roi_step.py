@@ -271,7 +271,7 @@ def test_nothing_is_handed_over_without_an_edit(step, panel):
 
 def test_edits_are_given_up_where_the_vertebrae_are_found_anew(step, panel):
     stroke(step)
-    panel.settings = lambda settings=panel.settings: replace(settings(), level_at=("L1", (0.0, 0.0, 0.0)))
+    panel.settings = lambda volume, settings=panel.settings: replace(settings(volume), level_at=("L1", (0.0, 0.0, 0.0)))
     settings, images = handed(panel)
     assert settings.roi_levels is None and images == {} and "edited ROIs of L1 were given up" in said(step)
 
