@@ -58,7 +58,7 @@ class Sample:
         return command
 
     def warning(self, voxels: np.ndarray) -> str:
-        """ "" for the recorded voxels (int16, k, j, i), else a sentence that begins with ``DIFFERS`` and says what it means.
+        """Empty for the recorded voxels (int16, k, j, i), else a sentence that begins with ``DIFFERS`` and says what it means.
 
         Another version of numpy or scipy, or another processor, can round a few voxels another way.
         """
