@@ -25,7 +25,7 @@ lock:
 	  | grep -Ev '^(nvidia-|cuda-|triton)' > requirements.lock
 
 screenshots: setup
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/slicer_host/screenshot.py Resources/Screenshots/panel.png
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/slicer_host/screenshot.py Resources/Screenshots VertebralBMD/Resources/Icons
 
 benchmark: setup
 	$(BIN)/python Testing/benchmarks/measure_time.py

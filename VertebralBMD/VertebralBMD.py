@@ -25,6 +25,7 @@ from VertebralBMDPanel.parameters import settings_of
 from VertebralBMDPanel.queue import Queue
 from VertebralBMDPanel.result_step import ResultStep
 from VertebralBMDPanel.roi_step import RoiStep
+from VertebralBMDPanel.sample_data import registerSampleData
 from VertebralBMDPanel.scan_step import ScanStep
 from VertebralBMDPanel.step import PanelState
 from VertebralBMDPanel.support import Support
@@ -47,6 +48,7 @@ class VertebralBMD(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             'Implements the method of Wang Z. et al., J Bone Oncol 2024, <a href="https://doi.org/10.1016/j.jbo.2024.100641">doi:10.1016/j.jbo.2024.100641</a>. Please cite it.'
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 class VertebralBMDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

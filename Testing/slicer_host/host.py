@@ -13,6 +13,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "VertebralBMD" / "VertebralBMD.py"
 
+#: What modules have connected to signals of the application: (signal, slot).
+STARTUP = []
+
 
 def start():
     """Put the stand-ins where Slicer has the real things. Idempotent; returns the slicer module."""
@@ -43,7 +46,11 @@ def start():
         ScriptedLoadableModuleTest=unittest.TestCase,
     )
     slicer.app = types.SimpleNamespace(
-        layoutManager=lambda: None, testingEnabled=lambda: True, applicationName="Stand-in", applicationVersion="5.13.0"
+        layoutManager=lambda: None,
+        testingEnabled=lambda: True,
+        applicationName="Stand-in",
+        applicationVersion="5.13.0",
+        connect=lambda signal, slot: STARTUP.append((signal, slot)),
     )
     slicer.qMRMLSegmentEditorWidget = segment_editor.qMRMLSegmentEditorWidget
     slicer.app.processEvents = slicer.qtApplication.processEvents

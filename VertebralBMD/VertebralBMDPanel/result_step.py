@@ -27,6 +27,9 @@ _EXPORTS = {
     "screenshot": _("Picture of the views"),
 }
 
+#: Widest that the names of the rows may be; so two vertebrae fit into a panel of 480 pixels.
+_ROW_NAMES_PX = 225
+
 
 class ResultStep(Step):
     """Shows the measurement of the chosen volume, and of no other."""
@@ -41,6 +44,7 @@ class ResultStep(Step):
             self.ui.exportComboBox.addItem(text)
         for status in words.REVIEWS:
             getattr(self.ui, f"{status}Button").clicked.connect(lambda checked=False, status=status: self.onVerdict(status))
+        self.ui.resultTableView.verticalHeader().setMaximumWidth(_ROW_NAMES_PX)
         self.ui.allowButton.clicked.connect(lambda: self.onAllow())
         self.ui.withdrawButton.clicked.connect(lambda: self.onWithdraw())
         self.ui.copyButton.clicked.connect(lambda: self.onCopy())

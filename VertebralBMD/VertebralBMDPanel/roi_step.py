@@ -201,6 +201,7 @@ class RoiStep(Step):
         for row, level in enumerate(levels):
             for column, text in enumerate(_cells(document, level)):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
+        table.resizeColumnsToContents()
         if self._level in levels:
             table.selectRow(levels.index(self._level))
         table.blockSignals(False)
