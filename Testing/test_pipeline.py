@@ -214,9 +214,19 @@ def test_an_edited_roi_without_a_level_leaves_that_level_out(scan, bodies, own, 
 
 
 def test_an_edited_roi_on_another_grid_is_refused(scan, bodies, own, tmp_path):
+    elsewhere = sitk.Image(own.roi)
+    elsewhere.SetSpacing([0.9 * step for step in own.roi.GetSpacing()])
     with pytest.raises(Refused) as caught:
-        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(own.roi[:, :, 1:], tmp_path / "roi.nii.gz")))
+        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(elsewhere, tmp_path / "roi.nii.gz")))
     assert caught.value.code == Code.LABEL_MAP_UNUSABLE
+
+
+def test_an_edited_roi_may_be_a_part_of_the_scan(scan, bodies, own, tmp_path):
+    whole, part = (
+        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(roi, tmp_path / name)))
+        for roi, name in ((own.roi, "whole.nii.gz"), (own.roi[:, :, 1:], "part.nii.gz"))
+    )
+    assert values(whole) == values(part)
 
 
 def test_contrast_is_refused_unless_it_is_allowed(scan, enhanced_patient, tmp_path, own):

@@ -99,7 +99,7 @@ def test_a_training_repeats_by_its_seed(shown, scans, tmp_path):
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(shown, scans, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(loop, "CHECKPOINT_STEPS", 2)
     part, steps = commands._PARTS["refine"], []
 
     def breaking(model, batch):

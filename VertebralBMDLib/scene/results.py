@@ -90,7 +90,7 @@ def _fill_table(table_node, document: dict) -> None:
         "ROI": lambda v: "edited" if v["level"] in edited else "automatic" if "roi_mean_hu" in v else "–",
         f"vBMD ({unit})": lambda v: words.number(v.get("vbmd_roi_mg_cm3")),
         f"vBMD network ({unit})": lambda v: words.number(v.get("vbmd_network_mg_cm3")),
-        f"Network 95 % interval ({unit})": _interval,
+        f"Network 95 % ({unit})": _interval,
         f"Network − ROI ({unit})": _disagreement,
         "ROI mean (HU)": lambda v: words.number(v.get("roi_mean_hu")),
         "ROI SD (HU)": lambda v: words.number(v.get("roi_sd_hu")),

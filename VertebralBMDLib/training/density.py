@@ -53,17 +53,21 @@ def readings(model: torch.nn.Module, crops: Crops, config: DensityConfig) -> np.
         return torch.cat([model(*part)[0] for part in zip(hu.split(_AT_ONCE), beam.split(_AT_ONCE))]).numpy()
 
 
-def judged(read: np.ndarray, vbmd: np.ndarray) -> dict[str, float]:
-    """What selects a network (MAE, RMSE, Pearson), its two classifications, and how often 95 % intervals hold the reference."""
+def judged(read: np.ndarray, vbmd: np.ndarray) -> dict[str, float | None]:
+    """What selects a network (MAE, RMSE, Pearson), its two classifications, and how often 95 % intervals hold the reference.
+
+    What a single row or a single class does not define is None.
+    """
+    several = len(vbmd) > 1
     error = read[:, 0] - vbmd
     below = {limit: np.array([probability_below(limit, *row) for row in read]) for limit in (_LOW, _OSTEOPOROSIS)}
     return {
         "n": len(vbmd),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        "pearson": float(stats.pearsonr(read[:, 0], vbmd).statistic),
+        "pearson": float(stats.pearsonr(read[:, 0], vbmd).statistic) if several else None,
         "bias": float(error.mean()),
-        "sd": float(error.std(ddof=1)),
+        "sd": float(error.std(ddof=1)) if several else None,
         "auc_low_bone_mass": _area(vbmd <= _LOW, below[_LOW]),
         "accuracy_low_bone_mass": float(((below[_LOW] > 0.5) == (vbmd <= _LOW)).mean()),
         "auc_osteoporosis": _area(vbmd < _OSTEOPOROSIS, below[_OSTEOPOROSIS]),

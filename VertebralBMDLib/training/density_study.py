@@ -170,10 +170,13 @@ def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, fold
 
 
 def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None:
-    """Least squares of the reference on the reading, and the scale at which 95 % intervals hold 95 % of the validation rows."""
+    """Least squares of the reference on the reading, and the scale at which 95 % intervals hold 95 % of the validation rows.
+
+    They are never made narrower than the network said: it has met the scanners of these rows, and those of others would not hold.
+    """
     factor, offset = np.polyfit(read[:, 0], vbmd, 1)
     error = np.abs(offset + factor * read[:, 0] - vbmd) / read[:, 1]
-    scale = float(np.quantile(error, 0.95)) / 1.959964
+    scale = max(1.0, float(np.quantile(error, 0.95)) / 1.959964)
     model.correction.line = torch.tensor([offset, factor, scale], dtype=torch.float32)
 
 

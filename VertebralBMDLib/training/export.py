@@ -33,7 +33,7 @@ def export(
         "version": __version__,
         "sha256": sha256(path),
         "parameters": parameters,
-        "input_shapes": [list(tensor.shape) for tensor in example],
+        "input_shape": list(example[0].shape),
         "torch": torch.__version__,
         "training": training,
         "results": results,
