@@ -224,7 +224,7 @@ def test_table_has_units_and_never_a_zero_for_an_absent_value(volume, labels):
         first["Vertebra"] == "L1"
         and first["vBMD (mg/cm³ CaHA-eq)"] == "101.2"
         and first["ROI volume (cm³)"] == "9.9"
-        and (first["Flags"], first["Counts"], first["Network − ROI (mg/cm³ CaHA-eq)"], first["Network 95 % interval (mg/cm³ CaHA-eq)"])
+        and (first["Flags"], first["Counts"], first["Network − ROI (mg/cm³ CaHA-eq)"], first["Network 95 % (mg/cm³ CaHA-eq)"])
         == ("none", "yes", "−2.2", "–")
     )
     assert second == {title: {"Vertebra": "L2", "Counts": "no", "Flags": "1"}.get(title, "–") for title in second}
