@@ -71,3 +71,12 @@ def body_like() -> sitk.Image:
     image.SetSpacing((0.9, 0.9, 2.0))
     image.SetOrigin((-5.5, 12.25, 700.0))
     return image
+
+
+@pytest.fixture
+def mrml():
+    """A scene that can read .mrb files, which needs what the application otherwise provides."""
+    slicer = pytest.importorskip("slicer")
+    scene = slicer.vtkMRMLScene()
+    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
+    return scene

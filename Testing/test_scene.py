@@ -62,14 +62,6 @@ def labels(image):
 
 
 @pytest.fixture
-def mrml():
-    """A scene that can read .mrb files, which needs what the application otherwise provides."""
-    result = slicer.vtkMRMLScene()
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(result)
-    return result
-
-
-@pytest.fixture
 def volume(mrml, image):
     return scene.add_volume(mrml, checked(image), "Knochen Ω")
 

@@ -43,13 +43,6 @@ def bodies():
 
 
 @pytest.fixture
-def mrml():
-    result = slicer.vtkMRMLScene()
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(result)
-    return result
-
-
-@pytest.fixture
 def volume(mrml, bodies):
     return scene.add_volume(mrml, Scan(sitk.Cast(bodies, sitk.sitkInt16)), "CT")
 

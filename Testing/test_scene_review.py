@@ -26,13 +26,6 @@ from VertebralBMDLib.settings import Settings  # noqa: E402
 PATIENT = "DOE^JANE 1234"
 
 
-@pytest.fixture
-def mrml():
-    result = slicer.vtkMRMLScene()
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(result)
-    return result
-
-
 def document(first=100.0):
     result = study(first)
     for k, vertebra in enumerate(result["vertebrae"]):

@@ -53,13 +53,6 @@ def mindways():
 
 
 @pytest.fixture
-def mrml():
-    result = slicer.vtkMRMLScene()
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(result)
-    return result
-
-
-@pytest.fixture
 def volume(mrml, qrm):
     return scene.add_volume(mrml, qrm[0], "Knochen Ω")
 

@@ -39,13 +39,6 @@ def case():
 
 
 @pytest.fixture
-def mrml():
-    result = slicer.vtkMRMLScene()
-    slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(result)
-    return result
-
-
-@pytest.fixture
 def volume(mrml, case):
     """The scan with its measurement."""
     volume = scene.add_volume(mrml, case.scan, "Knochen Ω")
