@@ -34,7 +34,7 @@ def parameterNodeWrapper(cls):
 
 def _property(name, hint, default):
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
-    if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode):
+    if _node_types(kind):
         return property(
             lambda self: self._node.GetNodeReference(name),
             lambda self, node: self._node.SetNodeReferenceID(name, node.GetID() if node else None),
@@ -46,6 +46,13 @@ def _property(name, hint, default):
         return _READERS[kind](self._node.GetParameter(name)) if name in self._node.GetParameterNames() else default
 
     return property(read, lambda self, value: self._node.SetParameter(name, str(value)))
+
+
+def _node_types(hint):
+    """Class names of a node class, or of a union of some; none for anything else."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+    are_nodes = all(isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode) for kind in kinds)
+    return [kind.__name__ for kind in kinds] if are_nodes else []
 
 
 _READERS = {str: str, float: float, int: int, bool: lambda text: text == "True"}
@@ -102,6 +109,7 @@ def _bind(self, widget):
         widget.addItems(list(choices))
         signal, setter = widget.currentTextChanged, widget.setCurrentText
     else:
+        widget.setProperty("nodeTypes", _node_types(self._hints[name]))  # As Slicer does, whatever the .ui says.
         signal, setter = widget.currentNodeChanged, widget.setCurrentNode
 
     def write(value):

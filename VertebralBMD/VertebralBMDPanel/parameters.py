@@ -1,9 +1,9 @@
 """The user's choices: kept in a parameter node, so that they are saved with the scene, and made into Settings for a measurement."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Union
 
-from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 
@@ -17,7 +17,7 @@ class VertebralBMDParameterNode:
     # body's own planes
     levels: str = "L1, L2"
     engine: str = "bundled"
-    ownBodies: vtkMRMLNode
+    ownBodies: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]  # noqa: UP007  (Slicer's selector takes its types from here)
     bodiesNumbering: str = "auto"
     obliqueViews: bool = False
     # ROI
