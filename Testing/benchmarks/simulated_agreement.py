@@ -87,7 +87,7 @@ def table(patients: int, rows: np.ndarray, dice: np.ndarray, refused: list[str],
     ]
     for name, error in (
         ("ROI mean x phantom", rows[:, 2] - rows[:, 0]),
-        ("network (no phantom)", rows[:, 3] - rows[:, 1]),
+        ("network, told its line", rows[:, 3] - rows[:, 1]),
         ("constant (mean of the truth)", rows[:, 1].mean() - rows[:, 1]),
     ):
         error = error[np.isfinite(error)]
