@@ -16,23 +16,26 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "slicer_host"), str(HERE
 
 import host  # noqa: E402
 import panel_tools  # noqa: E402
+from documents import parser, publish  # noqa: E402
 
 
 def main():
+    options = parser(__doc__.splitlines()[0]).parse_args()
     slicer = host.start()
     started, ready = time.perf_counter(), time.thread_time()
     panel = host.open_panel(host.load_module())
     opened, computed = time.perf_counter() - started, time.thread_time() - ready
-    print(f"panel opens in {opened:.2f} s ({computed:.2f} s of processor time), torch loaded: {'torch' in sys.modules}")
+    torch = "torch" in sys.modules
+    lines = [f"panel opens in {opened:.2f} s ({computed:.2f} s of processor time; asked 0.5 s), torch loaded: {torch}"]
     panel.pids = Path(tempfile.mkdtemp()) / "pids"
     volume = panel_tools.add_volume(slicer, "large", shape=(300, 512, 512))
     panel.enter()
-    print(f"longest block of the window: {1000 * longest_block(panel):.0f} ms on {volume.GetImageData().GetDimensions()} voxels")
-    for mode in ("silent", "hang"):
-        print(
-            f"Cancel {'while the worker starts' if mode == 'silent' else 'in the middle of a stage'}: {1000 * cancel(panel, mode):.0f} ms"
-        )
+    size = " x ".join(map(str, volume.GetImageData().GetDimensions()))
+    lines.append(f"longest block of the window: {1000 * longest_block(panel):.0f} ms on {size} voxels (asked 100 ms)")
+    for mode, when in (("silent", "while the worker starts"), ("hang", "in the middle of a stage")):
+        lines.append(f"Cancel {when}: {1000 * cancel(panel, mode):.0f} ms (asked 1 s)")
     panel.cleanup()
+    publish("panel_time", "\n".join(lines), options.write)
 
 
 def longest_block(panel):
