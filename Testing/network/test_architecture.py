@@ -38,3 +38,27 @@ def test_the_correction_moves_the_reading_and_widens_its_sd():
         reader.correction.line = torch.tensor([5.0, 0.9, 2.0])
         corrected = reader(hu, beam)[0]
     assert torch.allclose(corrected[:, 0], 5.0 + 0.9 * raw[:, 0], atol=1e-3) and torch.allclose(corrected[:, 1], 2.0 * raw[:, 1], atol=1e-3)
+
+
+class Seen(torch.nn.Module):
+    """A trunk that takes everything above 150 HU for body, and every tissue for the same."""
+
+    def forward(self, hu):
+        body = torch.nn.functional.avg_pool3d(torch.where(hu > 150.0, 10.0, -10.0), 2)
+        return torch.cat([body] + [torch.zeros_like(body)] * 8, dim=1)
+
+
+def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
+    torch.manual_seed(0)
+    reader = DensityReader().eval()
+    reader.trunk = Seen()
+
+    def read(bone, tissue=40.0):
+        hu = torch.full((1, 1, 16, 24, 24), tissue)
+        hu[:, :, 4:12, 8:16, 8:16] = bone
+        with torch.inference_mode():
+            return float(reader(hu, BEAM[None])[0][0, 0])
+
+    steps = [read(bone + 50.0) - read(bone) for bone in (200.0, 300.0, 600.0)]
+    assert steps == pytest.approx([steps[0]] * 3, rel=1e-3) and steps[0] > 20.0
+    assert read(200.0, tissue=-100.0) != pytest.approx(read(200.0), abs=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.blocks import ResidualUnit
 from monai.networks.nets import UNet
 
 
@@ -64,36 +65,70 @@ class Refiner(torch.nn.Module):
         return self.unet(torch.cat([normalised_hu(hu), centre], dim=1))
 
 
+class _Trunk(torch.nn.Module):
+    """What both density networks share: HU (n, 1, z, y, x) -> ``maps`` logits (n, maps, z/2, y/2, x/2), the first of the body.
+
+    Maps at half of the crop's resolution: at the whole one nearly all the time of a training would go into them.
+    """
+
+    def __init__(self, maps: int, window: tuple[float, float], channels: tuple[int, ...]):
+        super().__init__()
+        self.low, self.high = window
+        self.stem = ResidualUnit(3, 1, channels[0], strides=2, subunits=2, norm="batch")
+        self.unet = resunet(maps, channels[1:], in_channels=channels[0])
+
+    def forward(self, hu: torch.Tensor) -> torch.Tensor:
+        return self.unet(self.stem(normalised_hu(hu, self.low, self.high)))
+
+
 class DensityReader(torch.nn.Module):
     """Crop around the ROI -> vBMD in mg/cm³ CaHA and its standard deviation, (n, 2), and the weight of every voxel, (n, 1, z, y, x).
 
     ``hu``: (n, 1, z, y, x). ``beam``: (n, 3): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
     known, 1 where the HU were calibrated with a phantom.
 
-    It reads as a densitometrist does: a soft trabecular weight for every voxel, and the scan's own slope and intercept from
-    mean and scatter of the HU of tissues that it finds by itself, so that vBMD = slope · Σw·HU/Σw + intercept. Our interpretation: the paper
-    names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
+    It reads as a densitometrist does: a soft trabecular weight for every voxel inside the body, and the scan's own slope and
+    intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
+    vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept never see the bone: whatever its density, one more HU there is worth
+    the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
 
     def __init__(self, window: tuple[float, float] = HU_WINDOW, tissues: int = 7, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.low, self.high = window
-        maps = 1 + tissues
-        self.unet = resunet(maps, channels)
-        self.head = torch.nn.Sequential(torch.nn.Linear(3 * maps + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3))
+        self.trunk = _Trunk(2 + tissues, window, channels)
+        self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 5, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        out = self.unet(normalised_hu(hu, self.low, self.high)).flatten(2)
-        weights = torch.softmax(out, dim=2)
-        values = hu.clamp(self.low, self.high).flatten(2)
-        means = (weights * values).sum(2)
-        scatter = ((weights * values**2).sum(2) - means**2).clamp(min=1.0).sqrt()
-        found = torch.cat([means / 100.0, scatter / 100.0, out.mean(2), beam], dim=1)
-        slope, intercept, spread = self.head(found).unbind(1)
-        vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * means[:, 0] + 10.0 * intercept
-        reading = torch.stack([vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
-        return self.correction(reading), weights[:, :1].unflatten(2, hu.shape[2:])
+        reading, weights, _body = self.explained(hu, beam)
+        return reading, weights
+
+    def explained(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The reading, the weights, and the logits of the body at half of the resolution, (n, 1, z/2, y/2, x/2)."""
+        maps = self.trunk(hu)
+        body, values = maps[:, :1], hu.clamp(self.low, self.high)
+        within = torch.nn.functional.interpolate(
+            maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
+        )
+        weights = torch.softmax(within.flatten(2), dim=2)
+        bone = _mean_and_scatter(weights, values.flatten(2))
+        near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
+        away = torch.log((1.0 - near).clamp(min=1e-6))
+        tissues = torch.softmax((maps[:, 2:] + away).flatten(2), dim=2)
+        found = torch.cat([_mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2)), beam], dim=1)
+        slope, intercept = self.line(found).unbind(1)
+        vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * 100.0 * bone[:, 0] + 10.0 * intercept
+        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([found, bone], dim=1))[:, 0])
+        return self.correction(torch.stack([vbmd, sd], dim=1)), weights[:, :1].unflatten(2, hu.shape[2:]), body
+
+
+def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Means and then standard deviations of ``values`` (n, 1, voxels) under each of the weights (n, k, voxels), in 100 HU: (n, 2k)."""
+    means = (weights * values).sum(2)
+    scatter = ((weights * values**2).sum(2) - means**2).clamp(min=1.0).sqrt()
+    return torch.cat([means, scatter], dim=1) / 100.0
 
 
 class PoolingReader(torch.nn.Module):
@@ -104,16 +139,20 @@ class PoolingReader(torch.nn.Module):
 
     def __init__(self, window: tuple[float, float] = HU_WINDOW, features: int = 8, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
-        self.low, self.high = window
-        self.unet = resunet(features, channels)
+        self.trunk = _Trunk(1 + features, window, channels)
         self.head = torch.nn.Sequential(torch.nn.Linear(features + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        pooled = self.unet(normalised_hu(hu, self.low, self.high)).mean((2, 3, 4))
-        vbmd, spread = self.head(torch.cat([pooled, beam], dim=1)).unbind(1)
+        reading, weights, _body = self.explained(hu, beam)
+        return reading, weights
+
+    def explained(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As ``DensityReader.explained``."""
+        maps = self.trunk(hu)
+        vbmd, spread = self.head(torch.cat([maps[:, 1:].mean((2, 3, 4)), beam], dim=1)).unbind(1)
         reading = torch.stack([100.0 + 50.0 * vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
-        return self.correction(reading), torch.full_like(hu, 1.0 / hu[0].numel())
+        return self.correction(reading), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
 
 
 class Correction(torch.nn.Module):

@@ -116,9 +116,10 @@ def train_density(config: DensityConfig, output: Path, cache: Path, manifest: Pa
     Raises ManifestError for a manifest with problems, and what ``cohort_crops`` and ``study`` raise.
     """
     cohort = _hospital_cohort(read_manifest(manifest), config, output) if manifest else _simulated_cohort(config, cache)
+    opened = (output / "cohort" if manifest else cache / _name("paper", config.cohort)).with_suffix(".opened.json")
     cases = varied_cases(config.varied.seed, config.varied.patients)
     varied = simulated_crops(cases, _name("varied", config.varied), config.shape, config.spacing_mm, cache)
-    return study(config, varied, cohort, output)
+    return study(config, varied, cohort, output, opened)
 
 
 def _hospital_cohort(manifest: Manifest, config: DensityConfig, output: Path) -> Cohort:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+#: Looks at every vertebra, one after the other in a batch of the density network: on one scanner, but in another pose, through another
+#: kernel, with other noise and mineral.
+TWINS = 2
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -60,7 +64,7 @@ class DensityConfig:
     varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation and
     the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
     become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns. heads: kinds of network that are
-    compared. preliminary: only the first fold is read, its network is shipped, and the test stays locked.
+    compared.
     """
 
     varied: Simulated
@@ -73,7 +77,6 @@ class DensityConfig:
     crop_normalizers: tuple[float, float] = (-300.0, 900.0)
     margin: tuple[int, int, int] = (3, 7, 3)
     heads: tuple[str, ...] = ("tissues", "pooling")
-    preliminary: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("seed", self.seed, least=0)
@@ -87,8 +90,8 @@ class DensityConfig:
         object.__setattr__(self, "heads", tuple(self.heads))
         if not self.heads or set(self.heads) - {"tissues", "pooling"}:
             raise ValueError(f"heads must be of tissues and pooling, not {self.heads}.")
-        if self.preliminary and len(self.heads) > 1:
-            raise ValueError("a preliminary study compares nothing: give one of heads.")
+        if any(schedule.batch % TWINS for schedule in (self.pretraining, self.training)):
+            raise ValueError(f"batch must be a multiple of {TWINS}: every vertebra is looked at {TWINS} times.")
         if not 0.5 <= self.spacing_mm <= 4.0:
             raise ValueError(f"spacing_mm must be within 0.5-4 mm, not {self.spacing_mm}.")
         if not self.crop_normalizers[0] < self.crop_normalizers[1]:

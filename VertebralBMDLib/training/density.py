@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from monai.data import ThreadBuffer
 from scipy import stats
+from torch.nn import functional
 
 from ..cohort.diagnostic import area_value
 from ..network.density import probability_below
-from .config import DensityConfig, Schedule
+from .config import TWINS, DensityConfig, Schedule
 from .crops import Crops
 from .density_batches import Augmentation, density_batches, middle
 from .loop import fit
@@ -40,10 +41,17 @@ def _ahead(batches: Iterator[dict]) -> Iterator[dict]:
 
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
-    """Gaussian negative log-likelihood of the reading plus its absolute error, in units of 10 mg/cm³."""
-    vbmd, sd = model(batch["hu"], batch["beam"])[0].unbind(1)
+    """Gaussian negative log-likelihood of the reading plus its absolute error, in units of 10 mg/cm³; what the readings of two looks
+    at one vertebra differ by beside their mineral; the cross-entropy of the body; and, little, how much of the weights lies outside
+    trabecular bone."""
+    reading, weights, body = model.explained(batch["hu"], batch["beam"])
+    vbmd, sd = reading.unbind(1)
     error = (vbmd - batch["vbmd"]) / 10.0
-    return (torch.log(sd / 10.0) + 0.5 * (error / (sd / 10.0)) ** 2 + error.abs()).mean()
+    of_reading = (torch.log(sd / 10.0) + 0.5 * (error / (sd / 10.0)) ** 2 + error.abs()).mean()
+    of_twins = error.unflatten(0, (-1, TWINS)).diff(dim=1).abs().mean()
+    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2))
+    inside = (weights * batch["trabecular"]).sum((1, 2, 3, 4))
+    return of_reading + of_twins + of_body - 0.2 * torch.log(inside + 1e-4).mean()
 
 
 def readings(model: torch.nn.Module, crops: Crops, config: DensityConfig) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,12 +58,11 @@ class LockedTestOpened(ValueError):
     """The locked test has judged another network already."""
 
 
-def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) -> Path:
+def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path, opened: Path) -> Path:
     """Carry out the study; writes ``density.ts`` with its card, ``density-pooling.ts``, curves and tables to ``output``, and goes on
-    after an interruption. Raises LockedTestOpened, and ValueError for an ``output`` that holds another study."""
+    after an interruption. ``opened``: the file beside the cohort's crops that says for which network the locked test was opened.
+    Raises LockedTestOpened, and ValueError for an ``output`` that holds another study."""
     check_same_training(output, asdict(config) | {"patients": len(np.unique(cohort.crops.patient))})
-    if config.preliminary:
-        return _preliminary(config, varied, cohort, output)
     found = {head: cross_validated(head, config, varied, cohort, output / head) for head in config.heads}
     best = {head: min(steps, key=lambda step: steps[step]["rmse"]) for head, steps in found.items()}
     shipped = min(config.heads, key=lambda head: found[head][best[head]]["rmse"])
@@ -75,16 +74,9 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) ->
             "chosen by the folds": {"head": shipped, "steps": best[head]},
         }
         name = DENSITY if head == shipped else COMPARED
-        written[name] = _shipped(name, head, model, config, cohort, output, range(FOLDS), best[head], results)
-    _open_test(config, cohort, output, written[DENSITY])
+        written[name] = _shipped(name, head, model, config, cohort, output, results)
+    _open_test(config, cohort, output, written[DENSITY], opened)
     return written[DENSITY]
-
-
-def _preliminary(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path) -> Path:
-    """The network of the first fold, judged on that fold alone."""
-    (head,) = config.heads
-    model = _fold(head, config, varied, cohort, output / head, 0)
-    return _shipped(DENSITY, head, model, config, cohort, output, (0,), config.training.steps, {"preliminary": True})
 
 
 def _shipped(
@@ -94,15 +86,13 @@ def _shipped(
     config: DensityConfig,
     cohort: Cohort,
     output: Path,
-    folds: Sequence[int],
-    step: int,
     results: dict,
 ) -> Path:
     """Correct ``model`` by what the networks of the folds read of them, and write it with its card, table and curve."""
-    rows = np.flatnonzero(np.isin(cohort.fold, folds))
+    rows = np.flatnonzero(cohort.fold >= 0)
     read = np.zeros((len(cohort.crops), 2), dtype=np.float32)
-    for fold in folds:
-        read[cohort.fold == fold] = np.load(_readings(output / head, fold, step))
+    for fold in range(FOLDS):
+        read[cohort.fold == fold] = np.load(_readings(output / head, fold, results["chosen by the folds"]["steps"]))
     crops = cohort.crops.where(rows)
     _correct(model, read[rows][crops.eligible], crops.vbmd[crops.eligible])
     corrected = _corrected(model, read[rows])
@@ -185,12 +175,12 @@ def _corrected(model: torch.nn.Module, read: np.ndarray) -> np.ndarray:
         return model.correction(torch.from_numpy(read)).numpy()
 
 
-def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path) -> None:
+def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path, record: Path) -> None:
     """Judge the network on the locked test and log that; no other network may see it afterwards."""
     locked = cohort.crops.where(cohort.fold < 0)
     if not len(locked):
         return
-    record, this = output / "test-opened.json", sha256(network)
+    this = sha256(network)
     opened = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
     if opened and opened["sha256"] != this:
         raise LockedTestOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
