@@ -121,6 +121,12 @@ def test_an_unusual_number_below_the_last_ribs_is_transitional(bodies, last_rib,
     assert found.levels == names and Code.TRANSITIONAL_ANATOMY in found.flags
 
 
+def test_a_cut_last_body_that_may_be_l6_or_sacrum_leaves_the_names_above_certain():
+    found = read(shown(18, last_rib=11, pairs=(89.0, 175.0, 195.0), below=Below.SACRUM), cut=(-1,))
+    assert found.levels == column("T1", "L6") and Code.LEVEL_UNCERTAIN not in found.flags and Code.TRANSITIONAL_ANATOMY in found.flags
+    assert confidence_of(found)["L6"] < CERTAIN <= confidence_of(found)["L5"]
+
+
 def full(names, pairs=USUAL, ribs=12):
     """A column from C7 to its sacrum, with so many pairs of ribs."""
     evidence = shown(len(names) + 1, last_rib=ribs, pairs=pairs, below=Below.SACRUM)

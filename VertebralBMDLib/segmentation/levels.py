@@ -26,8 +26,9 @@ from .likelihood import LOG_OF_SIZES, log_of_ribs, of_below, of_crest, of_extent
 
 #: Below this confidence a level counts as uncertain: a reader who calls one of two readings four in five likely is not certain.
 CERTAIN = 0.80
-#: Bodies whose names decide whether the result as a whole is uncertain: those near the wanted ones.
-_DECISIVE = ("T10", "T11", "T12", "T13", "L1", "L2", "L3", "L4", "L5", "L6")
+#: Bodies whose names decide whether the result as a whole is uncertain: those near the wanted ones. A last body that is L6 or the
+#: first of the sacrum leaves the names above as they are; any doubt that moves them is in theirs.
+_DECISIVE = ("T10", "T11", "T12", "T13", "L1", "L2", "L3", "L4", "L5")
 #: A step longer than this many times a neighbouring one means that a body between was missed.
 _GAP = 1.6
 GAP_CONFIDENCE = 0.50
