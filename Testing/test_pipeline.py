@@ -91,6 +91,17 @@ def test_parts_of_a_vertebra_are_consistent(measured):
         assert 0 <= each.network.osteoporosis_probability <= each.network.low_bone_mass_probability <= 1
 
 
+def test_what_the_network_weighs_lies_in_the_measured_bodies(scan, measured):
+    weights = measured.weights
+    assert weights.GetPixelID() == sitk.sitkUInt8 and np.prod(weights.GetSize()) < 0.1 * scan.hu.size
+    bodies = sitk.Resample(measured.vertebrae.label_map, weights, sitk.Transform(), sitk.sitkNearestNeighbor)
+    percent, labels = sitk.GetArrayViewFromImage(weights), sitk.GetArrayViewFromImage(bodies)
+    for each in measured.measured:
+        assert percent[labels == each.vertebra.label].max() > 95
+    seen = percent >= 50
+    assert np.isin(labels[seen], [each.vertebra.label for each in measured.measured]).mean() > 0.8
+
+
 def test_the_result_says_what_made_it(measured):
     assert [model.name for model in measured.models] == ["localise", "refine", "density"] and measured.device == "cpu"
     assert tuple(measured.seconds) == STAGES and all(seconds >= 0 for seconds in measured.seconds.values())
@@ -238,7 +249,7 @@ def test_contrast_is_refused_unless_it_is_allowed(scan, enhanced_patient, tmp_pa
         and refused.assessment.category == "withheld"
         and refused.assessment.vbmd_mg_cm3 is None
     )
-    assert set(values(refused).values()) == {None} and refused.measured[0].network is None
+    assert set(values(refused).values()) == {None} and refused.measured[0].network is refused.weights is None
     allowed = measure(enhanced, Settings(device="cpu", bodies=bodies, allow=frozenset({Code.CONTRAST})))
     assert allowed.assessment.refusals == () and {Code.CONTRAST, Code.CONTRAST_TAG_WRONG} <= set(allowed.assessment.flags)
     assert all(value > values(own)[level] + 3.0 for level, value in values(allowed).items())
@@ -254,7 +265,7 @@ def test_without_a_calibration_only_hu_are_given(scan, bodies, own):
     for each, calibrated in zip(found.measured, own.measured):
         assert each.density.roi_mean_hu == calibrated.density.roi_mean_hu
         assert each.density.vbmd_roi_mg_cm3 is each.density.bmc_mg is each.network is None
-    assert "density" not in [model.name for model in found.models]
+    assert "density" not in [model.name for model in found.models] and found.weights is None
     validate(document(found))
 
 

@@ -1,6 +1,8 @@
 """The scene on the real MRML of slicer-core: geometry, segments, table, and what comes back from files."""
 
 import copy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -10,6 +12,10 @@ import SimpleITK as sitk
 slicer = pytest.importorskip("slicer")
 import vtk  # noqa: E402  (comes with slicer-core)
 from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
+
+sys.path.append(str(Path(__file__).parent / "slicer_host"))
+
+from bundle import read_mrb  # noqa: E402
 
 from VertebralBMDLib import loading, scene  # noqa: E402
 from VertebralBMDLib.quality import Code, Refused  # noqa: E402
@@ -283,7 +289,7 @@ def test_segmentation_file_reads_back(mrml, volume, labels, tmp_path):
 
 def test_scene_file_reads_back_with_the_volume_inside(mrml, image, labels, tmp_path):
     path = tmp_path / "Ωmega späce.mrb"
-    scene.save_scene(scene.scene_for(checked(image), DOCUMENT, *labels), path)
+    scene.save_scene(scene.scene_for(checked(image), DOCUMENT, *labels, None), path)
     read_mrb(mrml, path, tmp_path)
     volume = mrml.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     scan = scene.scan_from_volume(volume)
@@ -296,16 +302,6 @@ def test_scene_file_reads_back_with_the_volume_inside(mrml, image, labels, tmp_p
     assert document == DOCUMENT and cells(table)[0]["ROI mean (HU)"] == "131.3"
     with pytest.raises(OSError):
         scene.save_scene(mrml, tmp_path / "absent" / "x.mrb")
-
-
-def read_mrb(mrml, path, folder):
-    """Reading a bundle needs the application's cache; slicer-core leaves it to the caller."""
-    cache, manager = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(folder))
-    manager.SetCacheManager(cache)
-    mrml.SetCacheManager(cache)
-    mrml.SetDataIOManager(manager)
-    assert mrml.ReadFromMRB(str(path), True)
 
 
 def test_a_volume_from_dicom_keeps_its_acquisition_up_to_the_worker(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Rods as points that can be moved, and as table and charts, on the real MRML of slicer-core."""
 
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,9 @@ import report_case
 from rod_scans import Drawn
 
 slicer = pytest.importorskip("slicer")
+sys.path.append(str(Path(__file__).parent / "slicer_host"))
+
+from bundle import read_mrb  # noqa: E402
 
 from VertebralBMDLib import scene  # noqa: E402
 from VertebralBMDLib.calibration.catalogue import load_phantom  # noqa: E402
@@ -266,13 +270,7 @@ def test_a_saved_scene_brings_rods_and_charts_back(volume, read, tmp_path, mrml)
     scene.save_scene(mrml, tmp_path / "scene.mrb")
     again = slicer.vtkMRMLScene()
     slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(again)
-    cache, manager = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(tmp_path))
-    manager.SetCacheManager(cache)
-    again.SetCacheManager(cache)
-    again.SetDataIOManager(manager)
-    again.RegisterNodeClass(slicer.vtkMRMLMarkupsJsonStorageNode())  # As Slicer's markups module does.
-    assert again.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    read_mrb(again, tmp_path / "scene.mrb", tmp_path)
     loaded = again.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     assert rods.rods_status(loaded, scene.measurement_of(loaded)[0]) == "placed"
     np.testing.assert_allclose(places(rods.find_rods(loaded)), places(node), atol=1e-3)

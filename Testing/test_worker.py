@@ -91,10 +91,10 @@ def test_progress_then_done_then_results(scan, temporary, stub):
     assert [event["event"] for event in events[:3]] == ["ready", "device", "progress"]
     stages = {event["stage"] for event in events if event["event"] == "progress"}
     assert stages == {"segmentation", "roi", "calibration", "measurement", "assessment"}
-    assert events[-1] == {"event": "done", "status": 0, "files": ["bodies.nii.gz", "measurement.json", "roi.nii.gz"]}
-    document, bodies, roi = run.result
+    assert events[-1] == {"event": "done", "status": 0, "files": ["bodies.nii.gz", "measurement.json", "roi.nii.gz", "weights.nii.gz"]}
+    document, bodies, roi, weights = run.result
     assert document["patient"]["vbmd_mg_cm3"] == 98.4
-    assert bodies.GetSize() == roi.GetSize() == scan.image.GetSize()
+    assert bodies.GetSize() == roi.GetSize() == scan.image.GetSize() and weights.GetSize() == (8, 6, 9)
     run.close()
     assert list(temporary.iterdir()) == []
 

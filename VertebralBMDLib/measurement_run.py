@@ -21,8 +21,8 @@ from .worker_client import Worker
 if TYPE_CHECKING:
     from .settings import Settings
 
-#: Content of measurement.json, and the label maps of bodies and ROIs where they were written.
-Results = tuple[dict, "sitk.Image | None", "sitk.Image | None"]
+#: Content of measurement.json, and where they were written the label maps of bodies and ROIs and the network's weights.
+Results = tuple[dict, "sitk.Image | None", "sitk.Image | None", "sitk.Image | None"]
 
 
 _THREAD = "VertebralBMD measurement"
@@ -127,5 +127,5 @@ class MeasurementRun:
 
 def _results(output: Path) -> Results:
     document = json.loads((output / "measurement.json").read_text(encoding="utf-8"))
-    paths = [output / name for name in ("bodies.nii.gz", "roi.nii.gz")]
+    paths = [output / name for name in ("bodies.nii.gz", "roi.nii.gz", "weights.nii.gz")]
     return document, *(sitk.ReadImage(str(path)) if path.exists() else None for path in paths)

@@ -20,6 +20,7 @@ from .diagnosis import Assessment
 from .measurement import VertebraMeasurement, beam_of, measure_vertebra, unusable
 from .network.density import DENSITY, MATERIAL, read_density
 from .network.models import Model, identity, working_device
+from .network.weights import weight_map
 from .quality import Code, Refused
 from .regions import Region, heights_of, regions_of
 from .scan import Scan, has_thick_slices
@@ -40,7 +41,8 @@ class Measurement:
     """Everything one run found.
 
     ``scan``: with contrast as the blood in the aorta tells it; ``roi``, ``excluded``: uint8 label maps on the scan's grid, VerSe
-    numbers: the ROIs, and the findings that were left out of them.
+    numbers: the ROIs, and the findings that were left out of them; ``weights``: where the density network looked (see
+    ``network.weights.weight_map``), None where it read nothing.
     """
 
     scan: Scan
@@ -49,6 +51,7 @@ class Measurement:
     excluded: sitk.Image
     calibration: Calibration
     measured: tuple[VertebraMeasurement, ...]
+    weights: sitk.Image | None
     assessment: Assessment
     settings: Settings
     device: str
@@ -91,6 +94,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
         beam = beam_of(calibration, scan.acquisition.kvp)
         readings = [read_density(scan.image, region.centre_lps_mm, device, beam) if same_material else None for region in regions]
         measured = tuple(measure_vertebra(scan, region, heights, density, reading) for region, reading in zip(regions, readings))
+        weights = weight_map([reading for reading in readings if reading is not None])
     with _stage("assessment", seconds, progress):
         flags = [
             *vertebrae.flags,
@@ -113,7 +117,7 @@ def measure(scan: Scan, settings: Settings = Settings(), progress: Progress = la
         )
     models = vertebrae.models + ((identity(DENSITY),) if same_material else ())
     maps = [_label_map(scan, regions, name) for name in ("roi", "excluded")]
-    return Measurement(scan, vertebrae, *maps, calibration, measured, assessment, settings, device, models, seconds)
+    return Measurement(scan, vertebrae, *maps, calibration, measured, weights, assessment, settings, device, models, seconds)
 
 
 @contextmanager

@@ -58,7 +58,8 @@ def measure_to_folder(
     if scene:
         from .scene import save_scene, scene_for
 
-        save_scene(scene_for(measurement.scan, document, measurement.vertebrae.label_map, measurement.roi), output / "scene.mrb")
+        images = (measurement.vertebrae.label_map, measurement.roi, measurement.weights)
+        save_scene(scene_for(measurement.scan, document, *images), output / "scene.mrb")
     progress("report", 1.0)
     return REFUSED if document["patient"]["refusals"] else MEASURED
 

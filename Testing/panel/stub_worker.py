@@ -77,7 +77,7 @@ def levels(settings):
 
 
 def write(output, image, found):
-    """Two boxes that fit into any test image of 20 x 24 x 28 voxels or more."""
+    """Two boxes that fit into any test image of 20 x 24 x 28 voxels or more, and weights of a network that read them."""
     for name, margin in (("bodies", 0), ("roi", 2)):
         label_map = sitk.Image(image.GetSize(), sitk.sitkUInt8)
         label_map.CopyInformation(image)
@@ -85,6 +85,10 @@ def write(output, image, found):
             z = 4 + 9 * index
             label_map[6 + margin : 20 - margin, 4 + margin : 18 - margin, z + margin : z + 7 - margin] = 20 + index
         sitk.WriteImage(label_map, str(output / f"{name}.nii.gz"))
+    if MODE != "refuse":
+        weights = sitk.Image((8, 6, 9), sitk.sitkUInt8) + 60
+        weights.SetSpacing((2.0, 2.0, 2.0))
+        sitk.WriteImage(weights, str(output / "weights.nii.gz"))
 
 
 def document(found):

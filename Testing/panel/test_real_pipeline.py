@@ -40,12 +40,13 @@ def test_worker_measures_a_simulated_patient_with_given_bodies(slicer, tmp_path)
             progress.update(event)
             percents.append(progress.percent)
     assert percents == sorted(percents) and percents[-1] == 100
-    document, bodies, roi = run.result
+    document, bodies, roi, weights = run.result
     run.close()
     worker.close()
     assert [vertebra["level"] for vertebra in words.measured(document)] == ["L1", "L2"]
     inside = sitk.GetArrayViewFromImage(roi)
     assert (inside == 20).sum() > 100 and np.all(sitk.GetArrayViewFromImage(bodies)[inside > 0] == inside[inside > 0])
+    assert sitk.GetArrayViewFromImage(weights).max() == 100
     volume = scene.add_volume(slicer.mrmlScene, scan, "patient")
     segmentation, table = scene.show_measurement(volume, document, bodies, roi)
     names = [segmentation.GetSegmentation().GetNthSegment(i).GetName() for i in range(segmentation.GetSegmentation().GetNumberOfSegments())]

@@ -64,6 +64,38 @@ def test_only_a_refusal_that_may_be_overruled_is_offered_and_the_decision_is_pas
     assert asked[-1][1].allow == frozenset() and not shown(panel.ui.allowedWidget)
 
 
+def test_what_the_network_weighs_is_shown_over_the_slices_on_request(panel, slicer, volume):
+    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    box = panel.ui.showWeightsCheckBox
+    panel.enter()
+    assert not box.isEnabled() and not box.isChecked() and "highest weight in each vertebra" in box.toolTip()
+    panel.ui.measureButton.click()
+    wait_for(lambda: not panel.logic.running)
+    assert box.isEnabled() and not box.isChecked() and view.GetForegroundVolumeID() is None
+    box.click()
+    node = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
+    assert node.GetName() == "Knochen Ω network weights" and 0 < view.GetForegroundOpacity() < 1
+    other = add_volume(slicer, "other")
+    panel.ui.inputVolumeSelector.setCurrentNode(other)
+    assert not box.isEnabled() and not box.isChecked()
+    panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    assert box.isEnabled() and box.isChecked()
+    box.click()
+    assert view.GetForegroundVolumeID() is None
+
+
+def test_a_measurement_that_the_network_took_no_part_in_takes_its_weights_away(panel, slicer, volume):
+    panel.enter()
+    panel.ui.measureButton.click()
+    wait_for(lambda: not panel.logic.running)
+    panel.ui.showWeightsCheckBox.click()
+    panel.stub("refuse")
+    panel.ui.measureButton.click()
+    wait_for(lambda: not panel.logic.running)
+    assert not panel.ui.showWeightsCheckBox.isEnabled() and not panel.ui.showWeightsCheckBox.isChecked()
+    assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")] == ["Knochen Ω"]
+
+
 def test_an_earlier_study_is_compared_with_the_least_significant_change(panel, slicer, volume, case):
     assert "No earlier study" in panel.ui.changeLabel.text()
     other = add_volume(slicer, "three years ago")
@@ -162,6 +194,9 @@ def test_all_volumes_are_measured_and_a_refusal_does_not_stop_the_rest(panel, sl
     panel.enter()
     panel.ui.measureAllButton.click()
     assert "Measuring 1 of 3" in panel.ui.queueLabel.text() and not panel.ui.measureAllButton.isEnabled()
+    wait_for(lambda: not panel.logic.running and panel.ui.queueLabel.text().count("\n") == 2, seconds=60)
+    panel.ui.measureAllButton.click()
+    assert "Measuring 1 of 3" in panel.ui.queueLabel.text(), "what the network weighs is no scan"
     wait_for(lambda: not panel.logic.running and panel.ui.queueLabel.text().count("\n") == 2, seconds=60)
     lines = panel.ui.queueLabel.text().split("\n")
     assert lines[0].startswith("✓ Knochen Ω: 98.4") and lines[2].startswith("✓ last: 98.4")

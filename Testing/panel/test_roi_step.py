@@ -129,6 +129,22 @@ def test_the_network_reads_when_the_hand_rests(step):
     assert "reads" not in said(step)
 
 
+def test_what_the_network_weighed_before_an_edit_is_hidden_until_the_edit_is_taken_back(step, panel, slicer, case):
+    from VertebralBMDLib import scene
+
+    view, box = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode"), panel.ui.showWeightsCheckBox
+    scene.show_weights(step.volume, case.weights)
+    panel.refresh()
+    box.click()
+    assert view.GetForegroundVolumeID() == scene.find_weights(step.volume).GetID()
+    stroke(step)
+    assert not box.isEnabled() and not box.isChecked() and view.GetForegroundVolumeID() is None
+    wait_for(lambda: entry(step).get("vbmd_network_mg_cm3") == 140.0)
+    assert not box.isEnabled(), "the network's new reading brings no weights"
+    step.ui.resetRoiButton.click()
+    assert box.isEnabled() and not box.isChecked()
+
+
 def test_a_reading_of_an_roi_that_changed_meanwhile_is_made_again(step):
     step.network.waits = True
     stroke(step)

@@ -1,7 +1,8 @@
 """Step 1 of the panel: what is said of a volume, and the remedy for its geometry."""
 
 import numpy as np
-from panel_tools import add_volume
+import SimpleITK as sitk
+from panel_tools import add_volume, show_case
 
 from VertebralBMDLib import scene
 from VertebralBMDLib.scan import Acquisition
@@ -48,6 +49,17 @@ def test_a_sheared_volume_is_refused_and_its_copy_is_not(panel, slicer, volume):
     assert copy is not volume and copy.GetName() == "Knochen Ω hardened" and volume.GetParentTransformNode() is not None
     assert scene.preview(copy).refusal is None and not shown(panel.ui.hardenButton) and not panel.ui.scanButton.text.startswith("✗")
     assert "original is unchanged" in panel.ui.statusLabel.text()
+
+
+def test_what_the_network_weighs_in_a_scan_is_not_chosen_in_its_place(panel, slicer, volume):
+    show_case(panel, volume)
+    scene.show_weights(volume, sitk.Image((8, 6, 9), sitk.sitkUInt8))
+    slicer.mrmlScene.RemoveNode(volume)
+    panel.enter()
+    assert panel.ui.inputVolumeSelector.currentNode() is None
+    scan = add_volume(slicer, "next")
+    panel.enter()
+    assert panel.ui.inputVolumeSelector.currentNode() is scan
 
 
 def test_without_a_volume_nothing_is_said(panel, slicer, volume):

@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from bundle import read_mrb
 from panel_tools import add_volume, wait_for
 
 
@@ -27,12 +28,7 @@ def test_a_saved_scene_brings_back_choices_and_results(panel, slicer, volume, tm
     slicer.mrmlScene.Clear()
     assert "has not been measured" in panel.ui.patientLabel.text() and panel.ui.inputVolumeSelector.currentNode() is None
     panel.ui.levelsLineEdit.setText("L5")
-    cache, manager = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(tmp_path))
-    manager.SetCacheManager(cache)
-    slicer.mrmlScene.SetCacheManager(cache)
-    slicer.mrmlScene.SetDataIOManager(manager)
-    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
+    read_mrb(slicer.mrmlScene, tmp_path / "case.mrb", tmp_path)
     assert panel.ui.inputVolumeSelector.currentNode().GetName() == "Knochen Ω"
     assert panel.ui.levelsLineEdit.text() == "T12, L1" and panel.ui.erosionSpinBox.value() == 4.5
     assert "98.4" in panel.ui.patientLabel.text() and panel.state().segmentationNode.GetSegmentation().GetSegment("L1 ROI")

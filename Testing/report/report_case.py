@@ -12,6 +12,7 @@ from VertebralBMDLib import densitometry, diagnosis
 from VertebralBMDLib.anatomy import label_of
 from VertebralBMDLib.calibration.line import NO_CALIBRATION, Calibration, Check, Rod, RodReading, TissueReading
 from VertebralBMDLib.diagnosis import Assessment, MeasuredLevel, load_thresholds
+from VertebralBMDLib.grid import box_grid
 from VertebralBMDLib.measurement import VertebraMeasurement
 from VertebralBMDLib.network.density import Reading
 from VertebralBMDLib.network.models import Model
@@ -88,12 +89,19 @@ def measurement(calibrated: bool = True, orientation: str = "LPS", flags: tuple[
         sitk.Image(labels) * 0,
         line,
         tuple(measured),
+        weights() if calibrated else None,
         assessed(measured, line, flags=flags),
         Settings(calibration=f"phantom:/data/{NAME}.json", allow=frozenset({Code.CONTRAST})),
         "cpu",
         models,
         {"segmentation": 1.5, "roi": 0.25},
     )
+
+
+def weights() -> sitk.Image:
+    """Weights of the density network as they may be: 80 % in a box around L1."""
+    grid = box_grid((2.0, 0.0, 300 + CENTRES_MM["L1"]), (16, 14, 12), 2.0)
+    return grid + 80
 
 
 def assessed(measured, line: Calibration, limits: str = "acr", lost: dict[str, Code] | None = None, **more) -> Assessment:

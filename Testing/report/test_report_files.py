@@ -27,7 +27,7 @@ def read_csv(path):
         return list(csv.DictReader(stream))
 
 
-def test_a_measurement_leaves_its_six_files_and_no_others(calibrated, tmp_path):
+def test_a_measurement_leaves_its_seven_files_and_no_others(calibrated, tmp_path):
     result = files.write(calibrated, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(files.FILES)
     assert json.loads((tmp_path / "measurement.json").read_text(encoding="utf-8")) == result
@@ -56,7 +56,18 @@ def test_a_refusal_replaces_an_earlier_measurement_as_a_whole(calibrated, tmp_pa
     files.write_refusal(Code.NO_CT_SERIES, "", Settings(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"measurement.json", "measurements.csv", "report.html"}
     files.write_refusal(Code.LEVEL_UNCERTAIN, "", Settings(), tmp_path, calibrated.scan, calibrated.vertebrae)
-    assert {path.name for path in tmp_path.iterdir()} == set(files.FILES) - {"roi.nii.gz"}
+    assert {path.name for path in tmp_path.iterdir()} == set(files.FILES) - {"roi.nii.gz", "weights.nii.gz"}
+
+
+def test_what_the_network_weighs_is_written_on_its_own_small_grid_and_goes_with_the_next_run_without_a_reading(
+    calibrated, uncalibrated, tmp_path
+):
+    files.write(calibrated, tmp_path)
+    written = sitk.ReadImage(str(tmp_path / "weights.nii.gz"))
+    assert written.IsSameImageGeometryAs(calibrated.weights) and written.GetPixelID() == sitk.sitkUInt8
+    assert np.array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(calibrated.weights))
+    files.write(uncalibrated, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(files.FILES) - {"weights.nii.gz"}
 
 
 def test_a_run_that_breaks_leaves_neither_half_a_file_nor_a_json(calibrated, tmp_path, monkeypatch):
@@ -75,7 +86,7 @@ def test_a_run_that_breaks_leaves_neither_half_a_file_nor_a_json(calibrated, tmp
 def test_without_matplotlib_and_jinja2_the_data_are_still_written(calibrated, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(files, "find_spec", lambda module: None)
     files.write(calibrated, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"measurement.json", "measurements.csv", "bodies.nii.gz", "roi.nii.gz"}
+    assert {path.name for path in tmp_path.iterdir()} == set(files.FILES) - {"overview.png", "report.html"}
     assert "overview.png is not written" in caplog.text and "report.html is not written" in caplog.text
 
 

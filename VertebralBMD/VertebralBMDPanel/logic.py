@@ -84,8 +84,9 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
                 self.progress.update(event)
         if events and events[-1]["event"] == "done":
             try:
-                document, layers = self._run.result
+                document, layers, weights = self._run.result
                 scene.show_layers(self._volumeNode, document, layers)
+                scene.show_weights(self._volumeNode, weights)
                 scene.show_rods(self._volumeNode, document)
                 scene.show_fit(self._volumeNode, document)
                 scene.show_in_slices(self._volumeNode, document)
@@ -128,5 +129,5 @@ class VertebralBMDLogic(ScriptedLoadableModuleLogic):
 
 def _prepared(results):
     """What the scene needs of the results, made in the thread of the run."""
-    document, bodies, roi = results
-    return document, scene.layers_of(bodies, roi)
+    document, bodies, roi, weights = results
+    return document, scene.layers_of(bodies, roi), weights

@@ -6,6 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from VertebralBMDLib import scene
 from VertebralBMDLib.quality import MESSAGES, Code
 from VertebralBMDLib.report import words
 from VertebralBMDLib.report.table import tab_separated
@@ -45,6 +46,7 @@ class ResultStep(Step):
         for status in words.REVIEWS:
             getattr(self.ui, f"{status}Button").clicked.connect(lambda checked=False, status=status: self.onVerdict(status))
         self.ui.resultTableView.verticalHeader().setMaximumWidth(_ROW_NAMES_PX)
+        self.ui.showWeightsCheckBox.clicked.connect(self.onShowWeights)
         self.ui.allowButton.clicked.connect(lambda: self.onAllow())
         self.ui.withdrawButton.clicked.connect(lambda: self.onWithdraw())
         self.ui.copyButton.clicked.connect(lambda: self.onCopy())
@@ -60,6 +62,7 @@ class ResultStep(Step):
         self.ui.resultTableView.setMRMLTableNode(state.tableNode)
         if state.tableNode:
             self.ui.resultTableView.setProperty("transposed", True)  # Without a node the view refuses it.
+        self._showWeights()
         self._showRefusals()
         self._showStudies()
         self._showReview()
@@ -70,6 +73,9 @@ class ResultStep(Step):
         self.ui.queueLabel.setText(said)
         self.ui.queueLabel.setVisible(bool(said))
         self.setStatus("running" if state.running else _mark(document))
+
+    def onShowWeights(self, checked=None):
+        scene.set_weights_visible(self._state.volume, self.ui.showWeightsCheckBox.isChecked())
 
     def onAllow(self):
         """Measure in spite of the chosen refusal, which is recorded."""
@@ -116,6 +122,12 @@ class ResultStep(Step):
         self.ui.exportLabel.setText(text)
         self.ui.exportLabel.setVisible(bool(text))
 
+    def _showWeights(self):
+        volume = self._state.volume
+        there = volume is not None and scene.weights_current(volume)
+        self.ui.showWeightsCheckBox.setEnabled(there)
+        self.ui.showWeightsCheckBox.setChecked(there and scene.weights_visible(volume))
+
     def _showRefusals(self):
         """Offer what may be overruled, and say what was."""
         state = self._state
@@ -159,7 +171,8 @@ class ResultStep(Step):
 def _volumes():
     """Every CT volume of the scene."""
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetImageData() is not None]
+    nodes = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetImageData() is not None]
+    return [node for node in nodes if not scene.is_weights(node)]
 
 
 def _mark(document):

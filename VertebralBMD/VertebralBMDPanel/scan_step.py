@@ -67,7 +67,8 @@ class ScanStep(Step):
         """Choose the first loaded image volume when none is chosen."""
         if not parameterNode.inputVolume:
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            parameterNode.inputVolume = next((node for node in volumes if not node.IsA("vtkMRMLLabelMapVolumeNode")), None)
+            scans = (node for node in volumes if not node.IsA("vtkMRMLLabelMapVolumeNode") and not scene.is_weights(node))
+            parameterNode.inputVolume = next(scans, None)
 
 
 def _transformTime(volume):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..segmentation.vertebrae import Vertebrae
     from ..settings import Settings
 
-FILES = ("measurement.json", "measurements.csv", "bodies.nii.gz", "roi.nii.gz", "overview.png", "report.html")
+FILES = ("measurement.json", "measurements.csv", "bodies.nii.gz", "roi.nii.gz", "weights.nii.gz", "overview.png", "report.html")
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,11 @@ _log = logging.getLogger(__name__)
 def write(measurement: Measurement, folder: str | Path) -> dict:
     """Write the files of a measurement and return its document. Files of an earlier run in ``folder`` are replaced.
 
+    weights.nii.gz is written where the density network read a vertebra.
     overview.png needs matplotlib and report.html needs jinja2; without them the other files are written.
     """
-    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, measurement.roi, measurement.excluded)
+    images = (measurement.roi, measurement.excluded, measurement.weights)
+    return _write(document(measurement), Path(folder), measurement.scan, measurement.vertebrae, *images)
 
 
 def write_refusal(
@@ -61,15 +63,18 @@ def _write(
     vertebrae: Vertebrae | None,
     roi: sitk.Image | None = None,
     excluded: sitk.Image | None = None,
+    weights: sitk.Image | None = None,
 ) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     picture = None
     if scan is not None and vertebrae is not None and vertebrae.bodies:
-        _whole(folder / "bodies.nii.gz", lambda path: _write_labels(vertebrae.label_map, path))
+        _whole(folder / "bodies.nii.gz", lambda path: _write_image(vertebrae.label_map, path))
         if roi is not None:
-            _whole(folder / "roi.nii.gz", lambda path: _write_labels(roi, path))
+            _whole(folder / "roi.nii.gz", lambda path: _write_image(roi, path))
+        if weights is not None:
+            _whole(folder / "weights.nii.gz", lambda path: _write_image(weights, path))
         if _installed("matplotlib", "overview.png"):
             picture = _whole(
                 folder / "overview.png", lambda path: write_overview(result, scan.image, vertebrae.label_map, path, roi, excluded)
@@ -97,8 +102,8 @@ def _write_text(text: str, path: Path) -> None:
     path.write_bytes(text.encode("utf-8"))
 
 
-def _write_labels(image: sitk.Image, path: Path) -> None:
-    """A label map without the header texts it may have brought along, which can hold a patient's name."""
+def _write_image(image: sitk.Image, path: Path) -> None:
+    """An image without the header texts it may have brought along, which can hold a patient's name."""
     clean = sitk.Image(image)
     for key in clean.GetMetaDataKeys():
         clean.EraseMetaData(key)

@@ -16,6 +16,7 @@ from .segments import layers_of
 from .slices import show_in_slices
 from .volume_check import COPY_HELPS, preview, rectangular_copy
 from .volumes import add_volume, scan_from_volume, scan_maker
+from .weights import find_weights, is_weights, set_weights_visible, show_weights, weights_current, weights_visible
 
 __all__ = [
     "COPY_HELPS",
@@ -25,7 +26,9 @@ __all__ = [
     "edited_rois",
     "filled",
     "find_result",
+    "find_weights",
     "followed_rois",
+    "is_weights",
     "layers",
     "layers_of",
     "measurement_of",
@@ -40,15 +43,16 @@ __all__ = [
     "segments",
     "set_filled",
     "set_visible",
-    "show_in_slices",
-    "show_layers",
-    "show_measurement",
-    "show_readings",
-    "visible",
+    "set_weights_visible",
     "show_fit",
     "show_in_slices",
     "show_layers",
     "show_measurement",
+    "show_readings",
     "show_rods",
+    "show_weights",
+    "visible",
+    "weights_current",
+    "weights_visible",
     "with_own_rods",
 ]

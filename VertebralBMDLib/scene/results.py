@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import SimpleITK as sitk
 import slicer
@@ -62,9 +62,13 @@ def measurement_of(volume_node) -> tuple:
 
 def find_result(volume_node, class_name: str, role: str = _VOLUME_ROLE):
     """The result node of this class that refers to the volume in this role, or None."""
-    scene = volume_node.GetScene()
-    nodes = (scene.GetNthNodeByClass(i, class_name) for i in range(scene.GetNumberOfNodesByClass(class_name)))
+    nodes = nodes_of_class(volume_node.GetScene(), class_name)
     return next((node for node in nodes if node.GetNodeReferenceID(role) == volume_node.GetID()), None)
+
+
+def nodes_of_class(scene, class_name: str) -> Iterator:
+    """Every node of this class, or of one derived from it, in the order of the scene."""
+    return (scene.GetNthNodeByClass(index, class_name) for index in range(scene.GetNumberOfNodesByClass(class_name)))
 
 
 def result_node(volume_node, class_name: str, suffix: str, role: str = _VOLUME_ROLE):

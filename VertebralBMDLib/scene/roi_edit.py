@@ -17,6 +17,7 @@ from ..network.density import crop_grid
 from .results import find_result, measurement_of, show_document
 from .roi_masks import EMPTY, Mask, box_around, hounsfield, image_of, label_map_of, masks, segments, spacing_mm, stamps, to_lps, within
 from .roi_record import followed, from_json, mark, measured_rois, set_followed
+from .weights import set_weights_visible, weights_current
 
 #: Voxels around the network's crop, more than resampling reads.
 _MARGIN = 8
@@ -38,6 +39,7 @@ class RoiFollower:
     def follow(self) -> bool:
         """Bring document, table and marks in step with the segments; True when a number may have changed.
 
+        The map of what the network weighs is hidden where it was read around other ROIs.
         Reads only what changed since the last call. Raises ValueError for a segmentation under another transform than its
         volume. Does nothing for a volume without a measurement, or one from before ROIs were remembered.
         """
@@ -60,6 +62,8 @@ class RoiFollower:
             document = _kept_readings(self._document(measured, current), document, [k for k in digests if digests[k] == before.get(k)])
             set_followed(table_node, digests)
             show_document(table_node, document)
+            if not weights_current(self.volume_node):
+                set_weights_visible(self.volume_node, False)
         mark(segmentation_node, edited_levels(document))
         return changed
 

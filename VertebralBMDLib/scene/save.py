@@ -12,6 +12,7 @@ from .plots import show_fit
 from .results import show_measurement
 from .rods import show_rods
 from .volumes import add_volume
+from .weights import show_weights
 
 
 def save_segmentation(segmentation_node, path: str | Path) -> None:
@@ -28,12 +29,13 @@ def save_scene(scene, path: str | Path) -> None:
         raise OSError(f"The scene could not be written to {path}.")
 
 
-def scene_for(scan: Scan, document: dict, bodies: sitk.Image, roi: sitk.Image):
-    """A new vtkMRMLScene with the scan as a volume and its measurement, ready for ``save_scene``."""
+def scene_for(scan: Scan, document: dict, bodies: sitk.Image, roi: sitk.Image, weights: sitk.Image | None):
+    """A new vtkMRMLScene with the scan as a volume and its measurement, ready for ``save_scene``; the network's weights are hidden."""
     scene = slicer.vtkMRMLScene()
     slicer.vtkSlicerSegmentationsModuleLogic().SetMRMLScene(scene)
     volume_node = add_volume(scene, scan, "CT")
     show_measurement(volume_node, document, bodies, roi)
+    show_weights(volume_node, weights)
     show_rods(volume_node, document)
     show_fit(volume_node, document)
     return scene

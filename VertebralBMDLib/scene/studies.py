@@ -10,7 +10,7 @@ from datetime import date, datetime
 import slicer
 
 from ..change import Change, change_between, days_between
-from .results import measurement_of
+from .results import measurement_of, nodes_of_class
 from .volumes import dicom_file
 
 _PATIENT_ID, _BIRTH_DATE, _STUDY_DATE = "0010,0020", "0010,0030", "0008,0020"
@@ -58,8 +58,7 @@ def _earlier(volume_node) -> list:
     patient, day = patient_hash(volume_node), study_date(volume_node)
     if patient is None or day is None:
         return []
-    scene = volume_node.GetScene()
-    nodes = [scene.GetNthNodeByClass(i, "vtkMRMLScalarVolumeNode") for i in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))]
+    nodes = nodes_of_class(volume_node.GetScene(), "vtkMRMLScalarVolumeNode")
     nodes = [node for node in nodes if node is not volume_node and measurement_of(node)[0] is not None]
     dated = [(study_date(node), node) for node in nodes if patient_hash(node) == patient]
     found = [(when, node) for when, node in dated if when is not None and when < day]

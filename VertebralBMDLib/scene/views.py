@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..roi.axes import body_axes, superior_axes
 from .masks import segment_mask
+from .results import nodes_of_class
 
 _ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
 #: LPS to RAS and back.
@@ -28,8 +29,7 @@ def turn_slices(scene, rotation_lps: np.ndarray | None = None) -> None:
     axial one becomes the plane along the end plates.
     """
     turn = np.eye(3) if rotation_lps is None else _FLIP @ rotation_lps @ _FLIP
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLSliceNode")
+    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
         presets = [_matrix(node.GetSliceOrientationPreset(name)) for name in _ORIENTATIONS if node.HasSliceOrientationPreset(name)]
         if not presets:
             continue

@@ -82,14 +82,7 @@ def acquisition_of(path: str) -> Acquisition:
 def add_volume(scene, scan: Scan, name: str):
     """Add a scan to a scene as a vtkMRMLScalarVolumeNode with a bone window (level 300, width 1000 HU)."""
     volume_node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(scan.image.GetDirection(), (3, 3)) * scan.spacing_mm
-    matrix[:3, 3] = scan.image.GetOrigin()
-    volume_node.SetIJKToRASMatrix(vtk_matrix(LPS_RAS @ matrix))
-    data = vtk.vtkImageData()
-    data.SetDimensions(scan.image.GetSize())
-    data.GetPointData().SetScalars(numpy_to_vtk(scan.hu.ravel(), deep=True))
-    volume_node.SetAndObserveImageData(data)
+    fill_volume(volume_node, scan.image)
     volume_node.CreateDefaultDisplayNodes()
     display = volume_node.GetDisplayNode()
     # The node of this colour table exists in every Slicer, but not in a scene that was made without one.
@@ -97,6 +90,21 @@ def add_volume(scene, scan: Scan, name: str):
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(1000, 300)
     return volume_node
+
+
+def fill_volume(volume_node, image: sitk.Image) -> None:
+    """Give a volume node the voxels of an image, where the image lies in world LPS mm whatever the node's parent transform.
+
+    Raises Refused(NONLINEAR_TRANSFORM).
+    """
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    volume_node.SetIJKToRASMatrix(vtk_matrix(np.linalg.inv(to_world(volume_node)) @ LPS_RAS @ matrix))
+    data = vtk.vtkImageData()
+    data.SetDimensions(image.GetSize())
+    data.GetPointData().SetScalars(numpy_to_vtk(sitk.GetArrayViewFromImage(image).ravel(), deep=True))
+    volume_node.SetAndObserveImageData(data)
 
 
 def ijk_to_world(volume_node) -> np.ndarray:
