@@ -93,15 +93,15 @@ def _added(vbmd: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> t
 
 @dataclass(frozen=True)
 class _Scanner:
-    """A vertebra's scanner: the known linear error that its HU come with, and what it is seen through instead (factor on all HU, or
-    slope error on all but air; HU)."""
+    """A vertebra's scanner: the linear error (slope, HU) that its HU are known to come with, the one that they are seen with instead,
+    and the factor by which a phantom brings them to 120 kV (None without one, and then air stays air)."""
 
     known: tuple[float, float]
-    factor: float
     slope: float
     intercept_hu: float
     nominal_slope: float
     beam: Beam
+    factor: float | None = None
 
     def ideal(self, hu: torch.Tensor) -> torch.Tensor:
         """Without the known error."""
@@ -110,8 +110,9 @@ class _Scanner:
 
     def seen(self, hu: torch.Tensor) -> torch.Tensor:
         """What an ideal scanner shows, on this one."""
-        share = _tapered(hu) if self.factor == 1.0 else 1.0
-        return hu * self.factor * (1.0 + share * self.slope) + share * self.intercept_hu
+        if self.factor is not None:
+            return hu * self.factor * (1.0 + self.slope) + self.intercept_hu
+        return hu * (1.0 + _tapered(hu) * self.slope) + _tapered(hu) * self.intercept_hu
 
 
 def _scanner(crops: Crops, row: int, own_sites: frozenset[str], how: Augmentation, rng: np.random.Generator) -> _Scanner:
@@ -122,13 +123,13 @@ def _scanner(crops: Crops, row: int, own_sites: frozenset[str], how: Augmentatio
     nominal, usual = nominal_slope(120.0 if np.isnan(kvp) else kvp), nominal_slope(120.0)
     kind = rng.random()
     if np.isnan([*error, kvp]).any():
-        return _Scanner((0.0, 0.0), 1.0, 0.0, 0.0, nominal, beam)
+        return _Scanner((0.0, 0.0), 0.0, 0.0, nominal, beam)
     if kind < how.calibrated:
         slope, offset = rng.normal(0.0, _CALIBRATION_SDS)
-        return _Scanner(error, nominal / usual, slope, offset / usual, nominal, Beam(kvp, 1.0))
+        return _Scanner(error, slope, offset / usual, nominal, Beam(kvp, 1.0), nominal / usual)
     if crops.site[row] in own_sites and kind < how.calibrated + how.own:
-        return _Scanner(error, 1.0, *error, nominal, beam)
-    return _Scanner(error, 1.0, rng.normal(0.0, how.slope_sd), rng.normal(0.0, how.intercept_sd_hu), nominal, beam)
+        return _Scanner(error, *error, nominal, beam)
+    return _Scanner(error, rng.normal(0.0, how.slope_sd), rng.normal(0.0, how.intercept_sd_hu), nominal, beam)
 
 
 def _tapered(hu: torch.Tensor) -> torch.Tensor:
