@@ -168,6 +168,8 @@ def test_a_map_never_lies_over_another_scan(mrml, volume, case):
     assert scene.weights_visible(volume)
     scene.show_in_slices(other, document(case))
     assert foregrounds(mrml) == {(None, 0.0)} and scene.find_weights(volume) is not scene.find_weights(other)
+    scene.set_weights_visible(volume, True)
+    assert {mrml.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode").GetBackgroundVolumeID() for index in range(3)} == {volume.GetID()}
 
 
 def test_a_saved_scene_holds_the_map_and_knows_what_it_is(mrml, case, tmp_path):

@@ -21,7 +21,7 @@ from VertebralBMDLib.training.density_study import Cohort, LockedTestOpened, stu
 from VertebralBMDLib.training.simulated_crops import simulated_crops, varied_cases  # noqa: E402
 
 CONFIG = DensityConfig(
-    Simulated(1, 4), Simulated(2, 12), Schedule(2, 2), Schedule(2, 2), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
+    Simulated(1, 4), Simulated(2, 12), Schedule(2, 4), Schedule(2, 4), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
 )
 #: Nothing but the linear error of a scanner.
 PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=0.0, unknown_kvp=0.0, mineral=0.0, noise_hu=0.0)
@@ -98,6 +98,30 @@ def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
     assert torch.allclose(body, expected, atol=12.0) and set(calibrated["beam"][:, 2].tolist()) == {1.0}
 
 
+@pytest.mark.parametrize("kvp", [80.0, 120.0])
+@pytest.mark.parametrize("site", ["hospital-1", "another"])
+def test_added_mineral_is_seen_through_the_scanner(kvp, site):
+    """The crop's own scanner reads 20 % too much, an unseen one nothing wrong, and a phantom corrects to 120 kV."""
+    crops = replace(made_crops(kvp=kvp), slope_error=np.full(12, 0.2, np.float32))
+    how = replace(PLAIN, own=1.0, mineral=1.0, mineral_mg_cm3=(50.0, 50.0), slope_sd=0.0, intercept_sd_hu=0.0)
+    plain = replace(how, mineral=0.0)
+    own = frozenset({site})
+    moved, still = (a_batch(crops, each, own)["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in (how, plain))
+    error = 1.2 if site == "hospital-1" else 1.0
+    assert float(moved - still) == pytest.approx(50.0 * error / nominal_slope(kvp), rel=0.25)
+    calibrated = [a_batch(crops, replace(each, calibrated=1.0)) for each in (how, plain)]
+    moved, still = ((each["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in calibrated))
+    assert float(moved - still) == pytest.approx(50.0 / nominal_slope(120.0), rel=0.25)
+
+
+def test_nothing_is_added_where_nobody_knows_the_line_or_the_body():
+    how = replace(PLAIN, mineral=1.0, mineral_mg_cm3=(50.0, 50.0))
+    unknown = {name: np.full(12, np.nan, np.float32) for name in ("slope_error", "intercept_hu", "kvp")}
+    for crops in (replace(made_crops(), **unknown), replace(made_crops(), body=np.zeros_like(made_crops().body))):
+        batch = a_batch(crops, how)
+        assert set(batch["vbmd"].tolist()) <= set(crops.vbmd.tolist()) and bool(torch.isfinite(batch["hu"]).all())
+
+
 def test_added_mineral_moves_the_truth_as_it_moves_the_bone():
     crops = made_crops()
     how = replace(PLAIN, mineral=1.0, mineral_mg_cm3=(50.0, 50.0), slope_sd=0.0, intercept_sd_hu=0.0)
@@ -161,7 +185,7 @@ class Fixed(torch.nn.Module):
         return self.says
 
 
-def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4)):
+def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=True):
     """The loss of a vertebra of 100 mg/cm³, looked at twice: the body fills the crop but for its first slices, which hold no bone."""
     inside = torch.ones(2, 1, 8, 8, 8)
     inside[:, :, :2] = 0.0
@@ -169,7 +193,7 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4)):
     weights[(slice(None), 0, *at)] = 1.0
     logits = torch.where(inside[:, :, ::2, ::2, ::2] > 0, body, -body)
     model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, logits)
-    batch = {"hu": None, "beam": None, "vbmd": torch.tensor([100.0, 100.0]), "body": inside, "trabecular": inside}
+    batch = {"hu": None, "beam": None, "vbmd": torch.tensor([100.0, 100.0]), "body": inside * outlined, "trabecular": inside * outlined}
     return float(density.density_loss(model, batch))
 
 
@@ -182,6 +206,7 @@ def test_the_loss_wants_two_looks_to_agree_the_body_to_be_found_and_the_weights_
     assert loss_of((104.0, 104.0)) < loss_of((104.0, 96.0))
     assert loss_of() < loss_of(body=0.0) < loss_of(body=-9.0)
     assert loss_of() < loss_of(at=(0, 4, 4))
+    assert loss_of(body=-9.0, outlined=False) == loss_of(at=(0, 4, 4), outlined=False)
 
 
 def test_what_selects_a_network_is_what_it_says():
@@ -241,6 +266,19 @@ def test_the_locked_test_is_opened_once(finished):
     with pytest.raises(LockedTestOpened, match="Draw another cohort"):
         study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), finished.parent, record)
     record.write_text(json.dumps(opened), encoding="utf-8")
+
+
+def test_corrected_references_make_another_study(finished):
+    cohort = made_cohort()
+    corrected = replace(cohort, crops=replace(cohort.crops, vbmd=cohort.crops.vbmd + 1))
+    with pytest.raises(ValueError, match="holds a training with another cohort's crops"):
+        study(CONFIG, made_crops(6, 2, "site-1"), corrected, finished.parent, finished.parent.parent / "opened.json")
+
+
+def test_an_opened_test_refuses_another_study_before_it_begins(finished, tmp_path):
+    with pytest.raises(LockedTestOpened):
+        study(CONFIG, made_crops(6, 2, "site-1"), made_cohort(), tmp_path, finished.parent.parent / "opened.json")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["options.json"]
 
 
 def test_another_study_does_not_go_on_in_the_same_folder(finished):

@@ -89,8 +89,8 @@ class DensityReader(torch.nn.Module):
 
     It reads as a densitometrist does: a soft trabecular weight for every voxel inside the body, and the scan's own slope and
     intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
-    vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept never see the bone: whatever its density, one more HU there is worth
-    the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
+    vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
+    worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
 
     def __init__(self, window: tuple[float, float] = HU_WINDOW, tissues: int = 7, channels: tuple[int, ...] = (16, 32, 64, 128)):
@@ -121,7 +121,7 @@ class DensityReader(torch.nn.Module):
         slope, intercept = self.line(found).unbind(1)
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * 100.0 * bone[:, 0] + 10.0 * intercept
         sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([found, bone], dim=1))[:, 0])
-        return self.correction(torch.stack([vbmd, sd], dim=1)), weights[:, :1].unflatten(2, hu.shape[2:]), body
+        return self.correction(torch.stack([vbmd, sd], dim=1)), weights.unflatten(2, hu.shape[2:]), body
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def weights_visible(volume_node) -> bool:
 
 
 def set_weights_visible(volume_node, on: bool) -> None:
-    """Show the map of this volume as the foreground of every slice view, or take it away; nothing without a map."""
+    """Show the volume with its map as the foreground in every slice view, or take the map away; nothing without a map."""
     node = find_weights(volume_node)
     if node is None:
         return
@@ -81,6 +81,8 @@ def set_weights_visible(volume_node, on: bool) -> None:
         hide_weights(node)
         return
     for view in _views(node):
+        # Over no other scan, whatever was shown before.
+        view.SetBackgroundVolumeID(volume_node.GetID())
         view.SetForegroundVolumeID(node.GetID())
         view.SetForegroundOpacity(OPACITY)
 

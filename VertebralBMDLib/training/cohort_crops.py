@@ -39,8 +39,8 @@ def cohort_crops(manifest: Manifest, cache: Path, shape: Sequence[int], spacing_
 
     Each is read as ``network.density`` reads a scan: (z, y, x) = ``shape`` voxels of ``spacing_mm`` (the network's, and a margin
     on every side) around the centroid of the ROI, which is the given one, or the one that ``measure`` finds in the given bodies
-    or in those of the bundled engine. ``body`` is the share of the body, of the ROI where only that is given. A scan's crops are kept in ``cache``, so that an interrupted run goes on where it was. Rows that
-    cannot be read are left out: logged by their line, and listed in ``cache``/rows.csv.
+    or in those of the bundled engine. A scan's crops are kept in ``cache``, so that an interrupted run goes on where it was. Rows
+    that cannot be read are left out: logged by their line, and listed in ``cache``/rows.csv.
 
     Raises ManifestError for one content under two patients and for a reference that cannot be mg/cm³ beside the HU of its
     ROIs; ValueError where nothing could be read; Refused (MODEL_DAMAGED, TORCH_MISSING) for an incomplete installation.

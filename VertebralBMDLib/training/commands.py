@@ -116,9 +116,9 @@ def train_density(config: DensityConfig, output: Path, cache: Path, manifest: Pa
     Raises ManifestError for a manifest with problems, and what ``cohort_crops`` and ``study`` raise.
     """
     cohort = _hospital_cohort(read_manifest(manifest), config, output) if manifest else _simulated_cohort(config, cache)
-    opened = (output / "cohort" if manifest else cache / _name("paper", config.cohort)).with_suffix(".opened.json")
+    opened = (output / "cohort" if manifest else cache / _name("paper", config.cohort, config)).with_suffix(".opened.json")
     cases = varied_cases(config.varied.seed, config.varied.patients)
-    varied = simulated_crops(cases, _name("varied", config.varied), config.shape, config.spacing_mm, cache)
+    varied = simulated_crops(cases, _name("varied", config.varied, config), config.shape, config.spacing_mm, cache)
     return study(config, varied, cohort, output, opened)
 
 
@@ -129,10 +129,11 @@ def _hospital_cohort(manifest: Manifest, config: DensityConfig, output: Path) ->
 
 def _simulated_cohort(config: DensityConfig, cache: Path) -> Cohort:
     cases = draw_cohort(config.cohort.seed, config.cohort.patients)
-    crops = simulated_crops(cases, _name("paper", config.cohort), config.shape, config.spacing_mm, cache)
+    crops = simulated_crops(cases, _name("paper", config.cohort, config), config.shape, config.spacing_mm, cache)
     fold = {case.id: TEST if case.fold is None else case.fold for case in cases}
     return Cohort(crops, np.array([fold[patient] for patient in crops.patient]))
 
 
-def _name(kind: str, simulated: Simulated) -> str:
-    return f"{kind}-{simulated.seed}-{simulated.patients}"
+def _name(kind: str, simulated: Simulated, config: DensityConfig) -> str:
+    """Of files in the cache: everything that the crops depend on."""
+    return f"{kind}-{simulated.seed}-{simulated.patients}-{'x'.join(map(str, config.shape))}-{config.spacing_mm:g}mm"

@@ -30,10 +30,11 @@ def trained(
     schedule: Schedule,
     folder: Path,
     watch: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+    stop: int | None = None,
 ) -> torch.nn.Module:
-    """``model`` trained on ``crops``; see ``loop.fit`` for ``folder`` and ``watch``, ``density_batches`` for ``own_sites``."""
+    """``model`` trained on ``crops``; see ``loop.fit`` for ``folder``, ``watch`` and ``stop``, ``density_batches`` for ``own_sites``."""
     batches = density_batches(crops, schedule.batch, config.seed, config.crop_size, config.spacing_mm, own_sites, Augmentation())
-    return fit(model, _ahead(batches), density_loss, folder, schedule.steps, schedule.learning_rate, watch)
+    return fit(model, _ahead(batches), density_loss, folder, schedule.steps, schedule.learning_rate, watch, stop)
 
 
 def _ahead(batches: Iterator[dict]) -> Iterator[dict]:
@@ -43,22 +44,25 @@ def _ahead(batches: Iterator[dict]) -> Iterator[dict]:
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     """Gaussian negative log-likelihood of the reading plus its absolute error, in units of 10 mg/cm³; what the readings of two looks
     at one vertebra differ by beside their mineral; the cross-entropy of the body; and, little, how much of the weights lies outside
-    trabecular bone."""
+    trabecular bone. The last two leave out looks whose body nobody has outlined (``body`` 0 everywhere)."""
     reading, weights, body = model.explained(batch["hu"], batch["beam"])
     vbmd, sd = reading.unbind(1)
     error = (vbmd - batch["vbmd"]) / 10.0
     of_reading = (torch.log(sd / 10.0) + 0.5 * (error / (sd / 10.0)) ** 2 + error.abs()).mean()
     of_twins = error.unflatten(0, (-1, TWINS)).diff(dim=1).abs().mean()
-    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2))
+    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean((1, 2, 3, 4))
     inside = (weights * batch["trabecular"]).sum((1, 2, 3, 4))
-    return of_reading + of_twins + of_body - 0.2 * torch.log(inside + 1e-4).mean()
+    of_anatomy = (of_body - 0.2 * torch.log(inside + 1e-4)) * batch["body"].amax((1, 2, 3, 4)).gt(0)
+    return of_reading + of_twins + of_anatomy.mean()
 
 
 def readings(model: torch.nn.Module, crops: Crops, config: DensityConfig) -> np.ndarray:
     """(n, 2): vBMD and SD in mg/cm³ of every crop, read as a scan is."""
     hu, beam = middle(crops, config.crop_size)
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        return torch.cat([model(*part)[0] for part in zip(hu.split(_AT_ONCE), beam.split(_AT_ONCE))]).numpy()
+        parts = [model(some.to(device), of.to(device))[0].cpu() for some, of in zip(hu.split(_AT_ONCE), beam.split(_AT_ONCE))]
+    return torch.cat(parts).numpy()
 
 
 def judged(read: np.ndarray, vbmd: np.ndarray) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,8 +55,9 @@ def density_batches(
     generator = torch.Generator().manual_seed(seed)
     is_own = np.isin(crops.site, sorted(own_sites))
     groups = [rows for rows in (np.flatnonzero(is_own), np.flatnonzero(~is_own)) if len(rows)]
+    turns = itertools.cycle(groups)
     while True:
-        rows = [int(rng.choice(groups[i % len(groups)])) for i in range(batch // TWINS)]
+        rows = [int(rng.choice(next(turns))) for _ in range(batch // TWINS)]
         yield _looks(crops, rows, shape, spacing_mm, own_sites, augmentation, rng, generator)
 
 
@@ -73,7 +75,8 @@ def _looks(crops: Crops, rows: Sequence[int], shape, spacing_mm: float, own_site
     hu, body = _posed(whole, shape, spacing_mm, how, rng).split(1, dim=1)
     trabecular = _trabecular(body)
     vbmd = torch.from_numpy(crops.vbmd[pairs])
-    added = _added(vbmd, how, rng)
+    measurable = ~np.isnan(crops.slope_error[pairs]) & (crops.body[pairs].max(axis=(1, 2, 3)) > 0)
+    added = _added(vbmd, how, rng) * torch.from_numpy(measurable)
     seen, beams = [], []
     for first, row in enumerate(rows):
         pair = slice(TWINS * first, TWINS * first + TWINS)

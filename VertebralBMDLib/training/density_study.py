@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -49,6 +50,12 @@ class Cohort:
                 raise ValueError("A patient is in more than one part of the cohort. Split by patient.")
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of everything that networks are trained and judged on."""
+        columns = [np.ascontiguousarray(getattr(self.crops, field.name)) for field in fields(Crops)] + [self.fold]
+        return hashlib.sha256(b"".join(hashlib.sha256(column).digest() for column in columns)).hexdigest()
+
+    @property
     def sites(self) -> frozenset[str]:
         """Sites of the training part, whose scanners the network may learn."""
         return frozenset(self.crops.site[self.fold >= 0].tolist())
@@ -62,7 +69,8 @@ def study(config: DensityConfig, varied: Crops, cohort: Cohort, output: Path, op
     """Carry out the study; writes ``density.ts`` with its card, ``density-pooling.ts``, curves and tables to ``output``, and goes on
     after an interruption. ``opened``: the file beside the cohort's crops that says for which network the locked test was opened.
     Raises LockedTestOpened, and ValueError for an ``output`` that holds another study."""
-    check_same_training(output, asdict(config) | {"patients": len(np.unique(cohort.crops.patient))})
+    check_same_training(output, asdict(config) | {"cohort's crops": cohort.digest})
+    _check_lock(output / f"{DENSITY}.ts", opened)
     found = {head: cross_validated(head, config, varied, cohort, output / head) for head in config.heads}
     best = {head: min(steps, key=lambda step: steps[step]["rmse"]) for head, steps in found.items()}
     shipped = min(config.heads, key=lambda head: found[head][best[head]]["rmse"])
@@ -155,8 +163,8 @@ def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folde
 def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, steps: int) -> torch.nn.Module:
     """Trained on all training patients for the chosen number of steps."""
     crops = Crops.joined([varied, cohort.crops.where(cohort.fold >= 0)])
-    schedule = Schedule(steps, config.training.batch, config.training.learning_rate)
-    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, schedule, folder / f"final-{steps}")
+    place = folder / f"final-{steps}"
+    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, stop=steps)
 
 
 def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None:
@@ -180,20 +188,27 @@ def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Pat
     locked = cohort.crops.where(cohort.fold < 0)
     if not len(locked):
         return
-    this = sha256(network)
-    opened = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
-    if opened and opened["sha256"] != this:
-        raise LockedTestOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
+    opened = _check_lock(network, record)
     read = readings(torch.jit.load(str(network)).eval(), locked, config)
     if not opened:
         found = {"eligible": _judged_on(cohort.fold < 0, read, cohort), "all": judged(read, locked.vbmd)}
-        opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": this, **found}
+        opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **found}
         _write_json(record, opened)
     _write_table(output / f"{DENSITY}-readings.csv", "test", locked, read)
     card = network.with_suffix(".json")
     facts = json.loads(card.read_text(encoding="utf-8"))
     facts["results"]["locked test"] = opened
     _write_json(card, facts)
+
+
+def _check_lock(network: Path, record: Path) -> dict | None:
+    """What is on record of the opened test, None before. Raises LockedTestOpened where that was for another network than this file."""
+    if not record.exists():
+        return None
+    opened = json.loads(record.read_text(encoding="utf-8"))
+    if not network.exists() or sha256(network) != opened["sha256"]:
+        raise LockedTestOpened(f"The locked test was opened on {opened['opened']} for another network. Draw another cohort.")
+    return opened
 
 
 def _write_json(path: Path, content: dict) -> None:

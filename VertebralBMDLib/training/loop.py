@@ -23,9 +23,11 @@ def fit(
     steps: int,
     learning_rate: float = 2e-3,
     watch: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+    stop: int | None = None,
 ) -> torch.nn.Module:
     """Train ``model`` for ``steps`` batches, on the GPU where there is one, and return it in evaluation mode on the CPU.
 
+    ``stop``: end after so many of them, where the whole training has its checkpoint.
     A checkpoint is written to ``folder`` every 100 steps, and training resumes from it; the loss goes to
     ``folder/log.jsonl``. ``loss(model, batch)`` returns a scalar. ``watch(step, model)`` sees the model in evaluation mode
     at every checkpoint, before it is written.
@@ -39,10 +41,11 @@ def fit(
     rise = 0.1 if steps != 10 else 0.2
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=rise)
     checkpoint = folder / "checkpoint.pt"
-    start = _resume(checkpoint, model, optimiser, schedule)
+    start = _resume(checkpoint, model, optimiser, schedule, device)
     model.train()
     total, since = 0.0, time.monotonic()
-    for step in range(start + 1, steps + 1):
+    last = steps if stop is None else stop
+    for step in range(start + 1, last + 1):
         optimiser.zero_grad(set_to_none=True)
         value = loss(model, {key: tensor.to(device, non_blocking=True) for key, tensor in next(batches).items()})
         value.backward()
@@ -50,7 +53,7 @@ def fit(
         optimiser.step()
         schedule.step()
         total += float(value.detach())
-        if step % CHECKPOINT_STEPS == 0 or step == steps:
+        if step % CHECKPOINT_STEPS == 0 or step == last:
             count = step % CHECKPOINT_STEPS or CHECKPOINT_STEPS
             _record(folder / "log.jsonl", step, steps, total / count, time.monotonic() - since)
             watch(step, model.eval())
@@ -60,10 +63,10 @@ def fit(
     return model.eval().to("cpu", memory_format=torch.contiguous_format)
 
 
-def _resume(checkpoint: Path, model, optimiser, schedule) -> int:
+def _resume(checkpoint: Path, model, optimiser, schedule, device: str) -> int:
     if not checkpoint.exists():
         return 0
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

@@ -46,8 +46,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class VertebraCrop:
-    """One vertebra as it was read. ``hu``: int16 and ``body``: uint8, 255 times the share of the body (of the ROI where only that is
-    given), both (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI; ``kvp``: NaN unknown; ``refusal``: why there is no
+    """One vertebra as it was read. ``hu``: int16 and ``body``: uint8, 255 times the share of the body (0 everywhere where only
+    the ROI is given), both (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI; ``kvp``: NaN unknown; ``refusal``: why there is no
     crop, "" where there is one."""
 
     hu: np.ndarray
@@ -93,7 +93,7 @@ def _by_roi(scan: Scan, wanted: Wanted, path: Path, level: str) -> VertebraCrop:
         return left_out(reason(refusal), wanted)
     inside = sitk.GetArrayViewFromImage(roi) > 0
     centre = scan.image.TransformContinuousIndexToPhysicalPoint(np.argwhere(inside).mean(axis=0)[::-1].tolist())
-    return _crop(scan, wanted, centre, roi, float(scan.hu[inside].mean()))
+    return _crop(scan, wanted, centre, None, float(scan.hu[inside].mean()))
 
 
 def _roi_label(labels: sitk.Image, level: str) -> int:
@@ -108,11 +108,13 @@ def _roi_label(labels: sitk.Image, level: str) -> int:
     return found[0]
 
 
-def _crop(scan: Scan, wanted: Wanted, centre_lps_mm: Sequence[float], mask: sitk.Image, roi_hu: float) -> VertebraCrop:
-    """HU (int16) and share of ``mask`` (uint8, 255 is all) around a point."""
+def _crop(scan: Scan, wanted: Wanted, centre_lps_mm: Sequence[float], body: sitk.Image | None, roi_hu: float) -> VertebraCrop:
+    """HU (int16) and share of ``body``, where it is known (uint8, 255 is all), around a point."""
     grid = box_grid(centre_lps_mm, wanted.shape[::-1], wanted.spacing_mm)
     hu = sitk.GetArrayFromImage(resampled(scan.image, grid)).round().astype(np.int16)
-    share = sitk.GetArrayFromImage(resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, outside=0.0))
+    share = np.zeros(hu.shape)
+    if body is not None:
+        share = sitk.GetArrayFromImage(resampled(sitk.Cast(body, sitk.sitkFloat32), grid, outside=0.0))
     kvp = scan.acquisition.kvp
     return VertebraCrop(hu, (255 * share).round().astype(np.uint8), roi_hu, np.nan if kvp is None else kvp)
 
