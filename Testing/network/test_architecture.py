@@ -30,14 +30,15 @@ def test_readers_give_a_density_that_is_never_certain_and_weights_that_add_up(ne
     assert tuple(weights.shape) == (3, 1, 16, 24, 32) and torch.allclose(weights.sum((1, 2, 3, 4)), torch.ones(3), atol=1e-4)
 
 
-def test_the_correction_moves_the_reading_and_widens_its_sd():
+def test_the_correction_moves_a_reading_without_a_phantom_and_widens_every_sd():
     reader = DensityReader().eval()
-    hu, beam = torch.randn(2, 1, 16, 16, 16) * 200, BEAM.repeat(2, 1)
+    hu, beam = torch.randn(2, 1, 16, 16, 16) * 200, torch.stack([BEAM, torch.tensor([0.74, 1.0, 1.0])])
     with torch.inference_mode():
         raw = reader(hu, beam)[0]
         reader.correction.line = torch.tensor([5.0, 0.9, 2.0])
         corrected = reader(hu, beam)[0]
-    assert torch.allclose(corrected[:, 0], 5.0 + 0.9 * raw[:, 0], atol=1e-3) and torch.allclose(corrected[:, 1], 2.0 * raw[:, 1], atol=1e-3)
+    expected = torch.stack([5.0 + 0.9 * raw[0, 0], raw[1, 0]])
+    assert torch.allclose(corrected[:, 0], expected, atol=1e-3) and torch.allclose(corrected[:, 1], 2.0 * raw[:, 1], atol=1e-3)
 
 
 class Seen(torch.nn.Module):

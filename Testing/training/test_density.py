@@ -24,7 +24,7 @@ CONFIG = DensityConfig(
     Simulated(1, 4), Simulated(2, 12), Schedule(2, 4), Schedule(2, 4), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
 )
 #: Nothing but the linear error of a scanner.
-PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=0.0, unknown_kvp=0.0, mineral=0.0, noise_hu=0.0)
+PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, unknown_kvp=0.0, mineral=0.0, noise_hu=0.0)
 
 
 def made_crops(count=12, seed=0, site="hospital-1", kvp=120.0):
@@ -89,7 +89,7 @@ def test_a_new_scanner_changes_the_hu_and_not_the_truth():
 
 def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
     crops = made_crops(kvp=80.0)
-    own = a_batch(crops, replace(PLAIN, own=1.0), frozenset({"hospital-1"}))
+    own = a_batch(crops, PLAIN, frozenset({"hospital-1"}))
     body = own["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
     assert torch.allclose(body, own["vbmd"] / nominal_slope(120), atol=1.0)
     calibrated = a_batch(crops, replace(PLAIN, calibrated=1.0))
@@ -103,7 +103,7 @@ def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
 def test_added_mineral_is_seen_through_the_scanner(kvp, site):
     """The crop's own scanner reads 20 % too much, an unseen one nothing wrong, and a phantom corrects to 120 kV."""
     crops = replace(made_crops(kvp=kvp), slope_error=np.full(12, 0.2, np.float32))
-    how = replace(PLAIN, own=1.0, mineral=1.0, mineral_mg_cm3=(50.0, 50.0), slope_sd=0.0, intercept_sd_hu=0.0)
+    how = replace(PLAIN, mineral=1.0, mineral_mg_cm3=(50.0, 50.0), slope_sd=0.0, intercept_sd_hu=0.0)
     plain = replace(how, mineral=0.0)
     own = frozenset({site})
     moved, still = (a_batch(crops, each, own)["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in (how, plain))

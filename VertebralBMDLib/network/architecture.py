@@ -121,7 +121,7 @@ class DensityReader(torch.nn.Module):
         slope, intercept = self.line(found).unbind(1)
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * 100.0 * bone[:, 0] + 10.0 * intercept
         sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([found, bone], dim=1))[:, 0])
-        return self.correction(torch.stack([vbmd, sd], dim=1)), weights.unflatten(2, hu.shape[2:]), body
+        return self.correction(torch.stack([vbmd, sd], dim=1), beam), weights.unflatten(2, hu.shape[2:]), body
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -152,16 +152,18 @@ class PoolingReader(torch.nn.Module):
         maps = self.trunk(hu)
         vbmd, spread = self.head(torch.cat([maps[:, 1:].mean((2, 3, 4)), beam], dim=1)).unbind(1)
         reading = torch.stack([100.0 + 50.0 * vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
-        return self.correction(reading), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
+        return self.correction(reading, beam), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
 
 
 class Correction(torch.nn.Module):
-    """What validation found: vBMD = offset + factor · raw, SD = scale · raw. Does nothing until it is set."""
+    """What validation found: vBMD = offset + factor · raw where no phantom has calibrated the HU, SD = scale · raw. Does nothing until
+    it is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("line", torch.tensor([0.0, 1.0, 1.0]))
 
-    def forward(self, reading: torch.Tensor) -> torch.Tensor:
+    def forward(self, reading: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         offset, factor, scale = self.line[0], self.line[1], self.line[2]
-        return torch.stack([offset + factor * reading[:, 0], scale * reading[:, 1]], dim=1)
+        corrected = torch.where(beam[:, 2] > 0.5, reading[:, 0], offset + factor * reading[:, 0])
+        return torch.stack([corrected, scale * reading[:, 1]], dim=1)

@@ -21,8 +21,8 @@ class Augmentation:
     """How far a crop is changed: uniform within +- a limit, normal with an SD, or a share of all looks.
 
     turn_deg: rotation about each axis. shift_mm: along each. slope_sd, intercept_sd_hu: of scanners never seen. calibrated,
-    own, unknown_kvp: shares of vertebrae with HU calibrated by a phantom, of the cohort's own scanners left as they are, and of
-    those without a tube voltage. mineral_mg_cm3: added to the trabecular bone of this share of looks.
+    unknown_kvp: shares of vertebrae with HU calibrated by a phantom, and of the others without a tube voltage. mineral_mg_cm3: added
+    to the trabecular bone of this share of looks.
     """
 
     turn_deg: float = 12.0
@@ -30,7 +30,6 @@ class Augmentation:
     slope_sd: float = 0.06
     intercept_sd_hu: float = 5.0
     calibrated: float = 0.25
-    own: float = 0.5
     unknown_kvp: float = 0.1
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
@@ -119,18 +118,17 @@ class _Scanner:
 
 
 def _scanner(crops: Crops, row: int, own_sites: frozenset[str], how: Augmentation, rng: np.random.Generator) -> _Scanner:
-    """The crop's own scanner as it is, an unseen one, or one that a phantom has calibrated to 120 kV."""
+    """One that a phantom has calibrated to 120 kV, else the crop's own as it is where it is of ``own_sites``, else an unseen one."""
     kvp = float(crops.kvp[row])
     error = float(crops.slope_error[row]), float(crops.intercept_hu[row])
     beam = Beam(None if np.isnan(kvp) or rng.random() < how.unknown_kvp else kvp)
     nominal, usual = nominal_slope(120.0 if np.isnan(kvp) else kvp), nominal_slope(120.0)
-    kind = rng.random()
     if np.isnan([*error, kvp]).any():
         return _Scanner((0.0, 0.0), 0.0, 0.0, nominal, beam)
-    if kind < how.calibrated:
+    if rng.random() < how.calibrated:
         slope, offset = rng.normal(0.0, _CALIBRATION_SDS)
         return _Scanner(error, slope, offset / usual, nominal, Beam(kvp, 1.0), nominal / usual)
-    if crops.site[row] in own_sites and kind < how.calibrated + how.own:
+    if crops.site[row] in own_sites:
         return _Scanner(error, *error, nominal, beam)
     return _Scanner(error, rng.normal(0.0, how.slope_sd), rng.normal(0.0, how.intercept_sd_hu), nominal, beam)
 

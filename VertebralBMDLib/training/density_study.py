@@ -180,7 +180,7 @@ def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None
 
 def _corrected(model: torch.nn.Module, read: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return model.correction(torch.from_numpy(read)).numpy()
+        return model.correction(torch.from_numpy(read), torch.zeros(len(read), 3)).numpy()
 
 
 def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path, record: Path) -> None:
