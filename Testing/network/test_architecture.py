@@ -63,3 +63,22 @@ def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
     steps = [read(bone + 50.0) - read(bone) for bone in (200.0, 300.0, 600.0)]
     assert steps == pytest.approx([steps[0]] * 3, rel=1e-3) and steps[0] > 20.0
     assert read(200.0, tissue=-100.0) != pytest.approx(read(200.0), abs=0.1)
+
+
+def test_a_lesion_in_the_bone_hardly_moves_a_reading():
+    torch.manual_seed(0)
+    reader = DensityReader().eval()
+    reader.trunk = Seen()
+
+    def read(lesion_hu):
+        hu = torch.full((1, 1, 16, 24, 24), 40.0)
+        hu[:, :, 4:12, 6:18, 6:18] = 200.0
+        hu[:, :, 6:10, 10:14, 10:14] = lesion_hu
+        with torch.inference_mode():
+            reading, weights = reader(hu, BEAM[None])
+        return float(reading[0, 0]), float(weights[0, 0, 7:9, 11:13, 11:13].sum() / weights.sum())
+
+    plain, share = read(200.0)
+    for lesion_hu in (700.0, 1200.0):
+        moved, kept = read(lesion_hu)
+        assert abs(moved - plain) < 8.0 and kept < 0.01 * share

@@ -87,7 +87,8 @@ class DensityReader(torch.nn.Module):
     ``hu``: (n, 1, z, y, x). ``beam``: (n, 3): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
     known, 1 where the HU were calibrated with a phantom.
 
-    It reads as a densitometrist does: a soft trabecular weight for every voxel inside the body, and the scan's own slope and
+    It reads as a densitometrist does: a soft trabecular weight for every voxel inside the body, less for what differs from the rest
+    of it, and the scan's own slope and
     intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
     vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
     worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
@@ -99,6 +100,7 @@ class DensityReader(torch.nn.Module):
         self.trunk = _Trunk(2 + tissues, window, channels)
         self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
         self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 5, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        self.log_width_hu = torch.nn.Parameter(torch.tensor(80.0).log())
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,7 +114,8 @@ class DensityReader(torch.nn.Module):
         within = torch.nn.functional.interpolate(
             maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
         )
-        weights = torch.softmax(within.flatten(2), dim=2)
+        smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
+        weights = _without_outliers(torch.softmax(within.flatten(2), dim=2), smooth.flatten(2), torch.exp(self.log_width_hu))
         bone = _mean_and_scatter(weights, values.flatten(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
         away = torch.log((1.0 - near).clamp(min=1e-6))
@@ -122,6 +125,19 @@ class DensityReader(torch.nn.Module):
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * 100.0 * bone[:, 0] + 10.0 * intercept
         sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([found, bone], dim=1))[:, 0])
         return self.correction(torch.stack([vbmd, sd], dim=1), beam), weights.unflatten(2, hu.shape[2:]), body
+
+
+def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: torch.Tensor) -> torch.Tensor:
+    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as lesions and islands do.
+
+    A redescending M-estimator of the mean with Gaussian weights (Welsch), three steps; it follows any shift of all HU.
+    """
+    kept = weights
+    for _step in range(3):
+        centre = (kept * smooth).sum(2, keepdim=True)
+        kept = weights * torch.exp(-0.5 * ((smooth - centre) / width_hu) ** 2)
+        kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-6)
+    return kept
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
