@@ -34,6 +34,7 @@ benchmark: setup
 	$(BIN)/python Testing/benchmarks/segmentation_simulated.py
 	$(BIN)/python Testing/benchmarks/segmentation_time.py
 	$(BIN)/python Testing/benchmarks/simulated_agreement.py
+	$(BIN)/python Testing/benchmarks/density_results.py
 	$(BIN)/python Testing/benchmarks/density_response.py
 	$(BIN)/python Testing/benchmarks/density_time.py
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmarks/roi_edit_time.py
