@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from documents import parser, publish
@@ -20,6 +21,7 @@ from VertebralBMDLib.network.models import card
 READINGS = Path(__file__).with_name("density-readings.csv")
 _INTERVAL = ("low_mg_cm3", "high_mg_cm3")
 _COLUMNS = Columns("reference_mg_cm3", "network_mg_cm3", "patient", "level", None, "osteoporosis_probability", _INTERVAL)
+_BY_SPLIT = replace(_COLUMNS, split="split")
 #: Section and name of a figure, how it is called, what was asked.
 _FIGURES = (
     ("agreement", "spearman", "Spearman", "at least 0.985"),
@@ -47,6 +49,8 @@ def main() -> None:
             parts.append(
                 judged(split, [row for row in rows if row["split"] == split and (row["eligible"] == "yes" or not eligible)], eligible)
             )
+    if {row["split"] for row in rows} == {"validation", "test"}:
+        parts.append(screened([row for row in rows if row["eligible"] == "yes"]))
     publish("density_results", "\n\n".join(parts), options.write)
 
 
@@ -64,17 +68,33 @@ def heads(results: dict) -> str:
 
 def judged(split: str, rows: list[dict], eligible: bool) -> str:
     """The figures of ``evaluate`` on some rows, with intervals by bootstrap over patients."""
+    found = evaluated(rows, _COLUMNS)["sets"]["all"]
+    what = "that the paper would measure" if eligible else "in all, fractured and diseased ones too"
+    lines = [f"simulated, {split}: {found['rows']} vertebrae {what}, {found['patients']} patients [95 % interval, patients drawn anew]"]
+    return "\n".join([*lines, *(_line(called, found["sections"][section][name], asked) for section, name, called, asked in _FIGURES)])
+
+
+def screened(rows: list[dict]) -> str:
+    """What a cut on the reading, chosen by Youden's index on the folds, does in the test."""
+    cuts = evaluated(rows, _BY_SPLIT)["screening"]["cuts"]
+    (cut,) = (each for each in cuts if (each["task"], each["rule"]) == ("osteoporosis", "youden"))
+    lines = [f"simulated, test: osteoporosis called below {cut['below_mg_cm3']:.1f} mg/cm³, chosen on the folds [95 % interval, Clopper-Pearson]"]
+    for name, asked in (("sensitivity", "at least 0.90"), ("specificity", "at least 0.95")):
+        entry = cut["test"]["estimates"][name]
+        lines.append(_line(f"{name}, {entry['count']} of {entry['of']}", entry, asked))
+    return "\n".join(lines)
+
+
+def evaluated(rows: list[dict], columns: Columns) -> dict:
+    """All that ``evaluate`` says of some rows."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "readings.csv"
         with table.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        pairs = read_pairs(table, _COLUMNS, "vertebra")
-    found = evaluate(pairs, _COLUMNS, Options(event="osteoporosis", simulated=True))["sets"]["all"]
-    what = "that the paper would measure" if eligible else "in all, fractured and diseased ones too"
-    lines = [f"simulated, {split}: {found['rows']} vertebrae {what}, {found['patients']} patients [95 % interval, patients drawn anew]"]
-    return "\n".join([*lines, *(_line(called, found["sections"][section][name], asked) for section, name, called, asked in _FIGURES)])
+        pairs = read_pairs(table, columns, "vertebra")
+    return evaluate(pairs, columns, Options(event="osteoporosis", simulated=True))
 
 
 def _line(called: str, entry: dict, asked: str) -> str:
