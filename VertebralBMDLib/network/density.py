@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..grid import box_grid, resampled
-from .models import card, import_torch, load
+from .models import card, import_torch, load, one_thread
 
 DENSITY = "density"
 
@@ -91,9 +91,10 @@ def read_density(image: sitk.Image, centre_lps_mm: Sequence[float], device: str,
     torch = import_torch()
     grid = crop_grid(centre_lps_mm)
     hu = beam.calibrated_hu(sitk.GetArrayFromImage(resampled(image, grid)).astype(np.float32))
-    with torch.inference_mode():
+    network = load(DENSITY, device)
+    with one_thread(torch), torch.inference_mode():
         features = torch.tensor([beam.features], device=device)
-        reading, weights = load(DENSITY, device)(torch.from_numpy(hu)[None, None].to(device), features)
+        reading, weights = network(torch.from_numpy(hu)[None, None].to(device), features)
     map_ = sitk.GetImageFromArray(weights[0, 0].cpu().numpy())
     map_.CopyInformation(grid)
     return Reading(*reading[0].tolist(), map_)

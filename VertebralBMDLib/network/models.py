@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,6 +89,17 @@ def probed_device(wanted: str) -> Device:
 def working_device(wanted: str) -> str:
     """ "cuda" or "cpu", whichever ``probed_device`` finds to work."""
     return probed_device(wanted).kind
+
+
+@contextmanager
+def one_thread(torch):
+    """torch on one core: what several threads sum depends, in its last bits, on how many they are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def import_torch():
