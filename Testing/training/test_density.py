@@ -108,10 +108,10 @@ def test_added_mineral_is_seen_through_the_scanner(kvp, site):
     own = frozenset({site})
     moved, still = (a_batch(crops, each, own)["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in (how, plain))
     error = 1.2 if site == "hospital-1" else 1.0
-    assert float(moved - still) == pytest.approx(50.0 * error / nominal_slope(kvp), rel=0.25)
+    assert float(moved - still) == pytest.approx(50.0 * error / nominal_slope(kvp), rel=0.05)
     calibrated = [a_batch(crops, replace(each, calibrated=1.0)) for each in (how, plain)]
-    moved, still = ((each["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in calibrated))
-    assert float(moved - still) == pytest.approx(50.0 / nominal_slope(120.0), rel=0.25)
+    moved, still = (each["hu"][:, 0, 7:9, 7:9, 7:9].mean() for each in calibrated)
+    assert float(moved - still) == pytest.approx(50.0 / nominal_slope(120.0), rel=0.05)
 
 
 def test_nothing_is_added_where_nobody_knows_the_line_or_the_body():

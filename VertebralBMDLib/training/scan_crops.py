@@ -47,8 +47,8 @@ class Wanted:
 @dataclass(frozen=True)
 class VertebraCrop:
     """One vertebra as it was read. ``hu``: int16 and ``body``: uint8, 255 times the share of the body (0 everywhere where only
-    the ROI is given), both (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI; ``kvp``: NaN unknown; ``refusal``: why there is no
-    crop, "" where there is one."""
+    the ROI is given), both (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI; ``kvp``: NaN unknown; ``refusal``: why
+    there is no crop, "" where there is one."""
 
     hu: np.ndarray
     body: np.ndarray
