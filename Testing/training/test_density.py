@@ -10,10 +10,11 @@ import pytest
 pytest.importorskip("monai", reason="training needs monai (pip install vertebral-bmd[train])")
 torch = pytest.importorskip("torch")
 
+from VertebralBMDLib.network.architecture import DensityReader  # noqa: E402
 from VertebralBMDLib.network.density import nominal_slope  # noqa: E402
 from VertebralBMDLib.resources import resource, sha256  # noqa: E402
 from VertebralBMDLib.simulation.cohort import draw_cohort  # noqa: E402
-from VertebralBMDLib.training import density, density_study  # noqa: E402
+from VertebralBMDLib.training import density, density_readout, density_study  # noqa: E402
 from VertebralBMDLib.training.config import DensityConfig, Schedule, Simulated, read_density_config  # noqa: E402
 from VertebralBMDLib.training.crops import Crops  # noqa: E402
 from VertebralBMDLib.training.density_batches import Augmentation, density_batches, middle  # noqa: E402
@@ -21,10 +22,10 @@ from VertebralBMDLib.training.density_study import Cohort, LockedTestOpened, stu
 from VertebralBMDLib.training.simulated_crops import simulated_crops, varied_cases  # noqa: E402
 
 CONFIG = DensityConfig(
-    Simulated(1, 4), Simulated(2, 12), Schedule(2, 4), Schedule(2, 4), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
+    Simulated(1, 4), Simulated(2, 12), Schedule(2, 4), Schedule(2, 4), Schedule(3, 8), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
 )
 #: Nothing but the linear error of a scanner.
-PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, unknown_kvp=0.0, mineral=0.0, noise_hu=0.0)
+PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, unknown_kvp=0.0, mineral=0.0, lesions=0.0, noise_hu=0.0)
 
 
 def made_crops(count=12, seed=0, site="hospital-1", kvp=120.0):
@@ -147,11 +148,28 @@ def test_two_looks_at_a_vertebra_share_its_scanner_and_differ_by_their_mineral()
     assert torch.allclose(response[moved] * nominal_slope(120), torch.ones(int(moved.sum())), atol=0.3)
 
 
+def test_painted_lesions_lie_in_the_body_and_leave_the_reference_to_the_bone_around_them():
+    crops, still = made_crops(), replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0)
+    plain, painted = a_batch(crops, still, batch=40), a_batch(crops, replace(still, lesions=1.0), batch=40)
+    inside, bone = painted["body"] > 0.99, painted["trabecular"] > 0.99
+    away = (painted["hu"] - (painted["vbmd"] / nominal_slope(120))[:, None, None, None, None]).abs()
+    assert set(painted["vbmd"].tolist()) <= set(crops.vbmd.tolist())
+    changed = torch.stack([away[row][inside[row] & ~bone[row]].amax() for row in range(40)])
+    # A body without a single lesion is one that a lesion would have filled.
+    assert int((changed > 30.0).sum()) > 20 and float(painted["hu"].max()) > 400.0 and float(painted["hu"].min()) > -60.0
+    untouched = torch.stack([away[row][bone[row]].median() for row in range(40)])
+    assert float(untouched.max()) < 10.0
+    left = painted["trabecular"].sum((1, 2, 3, 4)) / plain["trabecular"].sum((1, 2, 3, 4))
+    assert 0.15 < float(left.min()) < 0.9
+    nowhere = a_batch(replace(crops, body=np.zeros_like(crops.body)), replace(still, lesions=1.0))
+    assert float(nowhere["trabecular"].max()) == 0.0
+
+
 def test_the_body_and_its_trabecular_bone_move_with_the_crop():
     batch = a_batch(made_crops(), replace(PLAIN, turn_deg=20.0, shift_mm=8.0, slope_sd=0.0, intercept_sd_hu=0.0))
     inside = batch["trabecular"] > 0.99
     assert torch.all(batch["body"][inside] > 0.8) and 0 < int(inside.sum()) < 0.6 * int((batch["body"] > 0.5).sum())
-    body = [batch["hu"][row][batch["body"][row] > 0.99].mean() for row in range(8)]
+    body = [batch["hu"][row][inside[row]].mean() for row in range(8)]
     assert torch.allclose(torch.stack(body) * nominal_slope(120), batch["vbmd"], rtol=0.05)
     places = {tuple(torch.argwhere(share > 0.5).float().mean(0).round(decimals=1).tolist()) for share in batch["body"][:, 0]}
     assert len(places) > 4
@@ -181,8 +199,11 @@ class Fixed(torch.nn.Module):
         super().__init__()
         self.says = reading, weights, body
 
-    def explained(self, hu, beam):
-        return self.says
+    def found(self, hu):
+        return None, *self.says[1:]
+
+    def read(self, found, beam):
+        return self.says[0]
 
 
 def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=True):
@@ -200,6 +221,47 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=Tr
 def test_the_loss_is_smallest_at_the_truth():
     assert loss_of() < loss_of((104.0, 104.0)) < loss_of((130.0, 130.0)) and loss_of() < loss_of((96.0, 96.0))
     assert loss_of((130.0, 130.0)) > loss_of((130.0, 130.0), sd=30.0)
+
+
+def test_a_large_error_does_not_widen_every_interval():
+    """One reading of ten is 60 mg/cm³ off, the others 3: the best common SD is near theirs."""
+    vbmd = torch.full((20,), 100.0)
+    off = torch.tensor([60.0] * 2 + [3.0, 3.0, -3.0, -3.0] * 4 + [3.0, 3.0])
+    losses = {sd: float(density.reading_loss(torch.stack([vbmd + off, torch.full((20,), sd)], dim=1), vbmd)) for sd in (3.0, 5.0, 19.0)}
+    assert min(losses, key=losses.get) < 10.0
+
+
+def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeypatch):
+    """Fat and muscle tell the slope of a scanner; the file is read instead of training again."""
+    torch.manual_seed(0)
+    model = DensityReader().eval()
+
+    def batches():
+        generator = torch.Generator().manual_seed(1)
+        while True:
+            slope, vbmd = (torch.repeat_interleave(each, 2) for each in torch.rand(2, 16, generator=generator))
+            slope, vbmd = 0.8 + 0.4 * slope, 50.0 + 150.0 * vbmd
+            yield {"hu": torch.stack([slope, vbmd], dim=1), "beam": torch.tensor([[0.74, 1.0, 0.0]]).repeat(32, 1), "vbmd": vbmd}
+
+    def found(seen):
+        tissues = torch.tensor([-100.0, 55.0, 40.0, -90.0, 50.0, 30.0, 45.0]) * seen[:, :1]
+        bone = seen[:, :1] * seen[:, 1:] / 0.74
+        return torch.cat([tissues, torch.full_like(tissues, 10.0), bone, torch.full_like(bone, 30.0), torch.ones_like(bone)], dim=1), None, None
+
+    model.found = found
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    monkeypatch.setattr(density_readout, "looks", lambda *_what: batches())
+    config = replace(CONFIG, readout=Schedule(400, 64, 3e-3))
+    density_readout.with_readout(model, None, frozenset(), config, tmp_path / "readout.pt")
+    unseen = next(batches())
+    with torch.inference_mode():
+        error = model.read(found(unseen["hu"])[0], unseen["beam"])[:, 0] - unseen["vbmd"]
+    fixed = unseen["hu"].prod(dim=1) - unseen["vbmd"]
+    assert float(error.std()) < 0.5 * float(fixed.std())
+    moved = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"line", "spread"}
+    again = density_readout.with_readout(DensityReader().eval(), None, frozenset(), config, tmp_path / "readout.pt")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_the_loss_wants_two_looks_to_agree_the_body_to_be_found_and_the_weights_inside():

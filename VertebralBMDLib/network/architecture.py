@@ -99,36 +99,48 @@ class DensityReader(torch.nn.Module):
         self.low, self.high = window
         self.trunk = _Trunk(2 + tissues, window, channels)
         self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
-        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 5, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 6, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
         self.log_width_hu = torch.nn.Parameter(torch.tensor(80.0).log())
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        reading, weights, _body = self.explained(hu, beam)
-        return reading, weights
+        found, weights, _body = self.found(hu)
+        return self.read(found, beam), weights
 
-    def explained(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The reading, the weights, and the logits of the body at half of the resolution, (n, 1, z/2, y/2, x/2)."""
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What a reading rests on (mean and scatter of every tissue and of the bone in HU, share of the bone that is like the rest of
+        it), the weights, and the logits of the body at half of the resolution, (n, 1, z/2, y/2, x/2)."""
         maps = self.trunk(hu)
         body, values = maps[:, :1], hu.clamp(self.low, self.high)
         within = torch.nn.functional.interpolate(
             maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
         )
         smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
-        weights = _without_outliers(torch.softmax(within.flatten(2), dim=2), smooth.flatten(2), torch.exp(self.log_width_hu))
+        weights, kept = _without_outliers(torch.softmax(within.flatten(2), dim=2), smooth.flatten(2), torch.exp(self.log_width_hu))
         bone = _mean_and_scatter(weights, values.flatten(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
         away = torch.log((1.0 - near).clamp(min=1e-6))
         tissues = torch.softmax((maps[:, 2:] + away).flatten(2), dim=2)
-        found = torch.cat([_mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2)), beam], dim=1)
-        slope, intercept = self.line(found).unbind(1)
-        vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * 100.0 * bone[:, 0] + 10.0 * intercept
-        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([found, bone], dim=1))[:, 0])
-        return self.correction(torch.stack([vbmd, sd], dim=1), beam), weights.unflatten(2, hu.shape[2:]), body
+        outside = _mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2))
+        return torch.cat([outside, bone, kept], dim=1), weights.unflatten(2, hu.shape[2:]), body
+
+    def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
+        """vBMD and SD (n, 2) from what was found."""
+        outside, bone, kept = found[:, :-3], found[:, -3:-1], found[:, -1:]
+        scan = torch.cat([outside / 20.0, (beam[:, :1] - 0.7) / 0.1, beam[:, 1:]], dim=1)
+        slope, intercept = self.line(scan).unbind(1)
+        vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * bone[:, 0] + 10.0 * intercept
+        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([scan, bone / 100.0, kept], dim=1))[:, 0])
+        return self.correction(torch.stack([vbmd, sd], dim=1), beam)
+
+    def readout(self) -> list[torch.nn.Parameter]:
+        """The parameters of ``read``."""
+        return [*self.line.parameters(), *self.spread.parameters()]
 
 
-def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: torch.Tensor) -> torch.Tensor:
-    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as lesions and islands do.
+def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as lesions and islands do, and the
+    share of them that is kept, (n, 1).
 
     A redescending M-estimator of the mean with Gaussian weights (Welsch), three steps; it follows any shift of all HU. It starts
     from the quantile of 0.3: what is dense and foreign may fill most of the bone, what is soft and foreign hardly ever.
@@ -136,19 +148,20 @@ def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: tor
     values, order = smooth.sort(dim=2)
     below = (weights.gather(2, order).cumsum(2) < 0.3).sum(2, keepdim=True)
     centre = values.gather(2, below.clamp(max=values.shape[2] - 1))
-    kept = weights
+    kept, share = weights, torch.ones_like(centre)
     for _step in range(3):
         kept = weights * torch.exp(-0.5 * ((smooth - centre) / width_hu) ** 2)
-        kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-6)
+        share = kept.sum(2, keepdim=True).clamp(min=1e-6)
+        kept = kept / share
         centre = (kept * smooth).sum(2, keepdim=True)
-    return kept
+    return kept, share[:, :, 0]
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Means and then standard deviations of ``values`` (n, 1, voxels) under each of the weights (n, k, voxels), in 100 HU: (n, 2k)."""
+    """Means and then standard deviations of ``values`` (n, 1, voxels) under each of the weights (n, k, voxels): (n, 2k)."""
     means = (weights * values).sum(2)
     scatter = ((weights * values**2).sum(2) - means**2).clamp(min=1.0).sqrt()
-    return torch.cat([means, scatter], dim=1) / 100.0
+    return torch.cat([means, scatter], dim=1)
 
 
 class PoolingReader(torch.nn.Module):
@@ -164,15 +177,22 @@ class PoolingReader(torch.nn.Module):
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        reading, weights, _body = self.explained(hu, beam)
-        return reading, weights
+        found, weights, _body = self.found(hu)
+        return self.read(found, beam), weights
 
-    def explained(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As ``DensityReader.explained``."""
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As ``DensityReader.found``."""
         maps = self.trunk(hu)
-        vbmd, spread = self.head(torch.cat([maps[:, 1:].mean((2, 3, 4)), beam], dim=1)).unbind(1)
-        reading = torch.stack([100.0 + 50.0 * vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1)
-        return self.correction(reading, beam), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
+        return maps[:, 1:].mean((2, 3, 4)), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
+
+    def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
+        """As ``DensityReader.read``."""
+        vbmd, spread = self.head(torch.cat([found, beam], dim=1)).unbind(1)
+        return self.correction(torch.stack([100.0 + 50.0 * vbmd, 1.0 + 10.0 * torch.nn.functional.softplus(spread)], dim=1), beam)
+
+    def readout(self) -> list[torch.nn.Parameter]:
+        """The parameters of ``read``."""
+        return list(self.head.parameters())
 
 
 class Correction(torch.nn.Module):

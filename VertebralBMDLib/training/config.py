@@ -61,8 +61,8 @@ class Simulated:
 class DensityConfig:
     """A study of the density network.
 
-    varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation and
-    the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
+    varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation, then
+    for the ``readout`` alone, and for the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
     become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns. heads: kinds of network that are
     compared.
     """
@@ -71,6 +71,7 @@ class DensityConfig:
     cohort: Simulated
     pretraining: Schedule
     training: Schedule
+    readout: Schedule
     seed: int = 0
     crop_size: tuple[int, int, int] = (24, 40, 48)
     spacing_mm: float = 2.0
@@ -90,7 +91,7 @@ class DensityConfig:
         object.__setattr__(self, "heads", tuple(self.heads))
         if not self.heads or set(self.heads) - {"tissues", "pooling"}:
             raise ValueError(f"heads must be of tissues and pooling, not {self.heads}.")
-        if any(schedule.batch % TWINS for schedule in (self.pretraining, self.training)):
+        if any(schedule.batch % TWINS for schedule in (self.pretraining, self.training, self.readout)):
             raise ValueError(f"batch must be a multiple of {TWINS}: every vertebra is looked at {TWINS} times.")
         if not 0.5 <= self.spacing_mm <= 4.0:
             raise ValueError(f"spacing_mm must be within 0.5-4 mm, not {self.spacing_mm}.")
@@ -110,7 +111,8 @@ def read_config(path: Path) -> SegmentationConfig:
 
 def read_density_config(path: Path) -> DensityConfig:
     """A configuration of the density network from JSON. Raises ValueError that names what is missing or unknown."""
-    return _read(path, DensityConfig, {"varied": Simulated, "cohort": Simulated, "pretraining": Schedule, "training": Schedule})
+    schedules = dict.fromkeys(("pretraining", "training", "readout"), Schedule)
+    return _read(path, DensityConfig, {"varied": Simulated, "cohort": Simulated, **schedules})
 
 
 def _read(path: Path, kind: type, parts: dict[str, type]) -> Any:

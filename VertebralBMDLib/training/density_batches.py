@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
-from torch.nn import functional
 
 from ..network.density import Beam, nominal_slope
 from .config import TWINS
 from .crops import Crops
+from .density_images import posed, sharpened, trabecular_share, with_lesions
 
 
 @dataclass(frozen=True)
@@ -22,17 +21,19 @@ class Augmentation:
 
     turn_deg: rotation about each axis. shift_mm: along each. slope_sd, intercept_sd_hu: of scanners never seen. calibrated,
     unknown_kvp: shares of vertebrae with HU calibrated by a phantom, and of the others without a tube voltage. mineral_mg_cm3: added
-    to the trabecular bone of this share of looks.
+    to the trabecular bone of this share of looks. lesions: share of looks with a painted lesion, whose reference is that of the bone
+    around it.
     """
 
     turn_deg: float = 12.0
     shift_mm: float = 5.0
-    slope_sd: float = 0.06
+    slope_sd: float = 0.08
     intercept_sd_hu: float = 5.0
     calibrated: float = 0.25
     unknown_kvp: float = 0.1
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
+    lesions: float = 0.3
     noise_hu: float = 20.0
 
 
@@ -71,20 +72,25 @@ def middle(crops: Crops, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tens
 def _looks(crops: Crops, rows: Sequence[int], shape, spacing_mm: float, own_sites, how: Augmentation, rng, generator) -> dict:
     pairs = np.repeat(rows, TWINS)
     whole = torch.from_numpy(np.stack([crops.hu[pairs], crops.body[pairs] / 255.0], axis=1).astype(np.float32))
-    hu, body = _posed(whole, shape, spacing_mm, how, rng).split(1, dim=1)
-    trabecular = _trabecular(body)
+    hu, body = posed(whole, shape, spacing_mm, how.turn_deg, how.shift_mm, rng).split(1, dim=1)
+    trabecular = trabecular_share(body)
     vbmd = torch.from_numpy(crops.vbmd[pairs])
     measurable = ~np.isnan(crops.slope_error[pairs]) & (crops.body[pairs].max(axis=(1, 2, 3)) > 0)
     added = _added(vbmd, how, rng) * torch.from_numpy(measurable)
-    seen, beams = [], []
-    for first, row in enumerate(rows):
-        pair = slice(TWINS * first, TWINS * first + TWINS)
-        scanner = _scanner(crops, row, own_sites, how, rng)
-        mineral = (added[pair] / scanner.nominal_slope)[:, None, None, None, None] * trabecular[pair]
-        seen.append(scanner.seen(scanner.ideal(hu[pair]) + mineral))
-        beams += [scanner.beam.features] * TWINS
-    hu = _sharpened(torch.cat(seen), how, rng, generator)
-    return {"hu": hu, "body": body, "trabecular": trabecular, "beam": torch.tensor(beams), "vbmd": vbmd + added}
+    scanners = [scanner for row in rows for scanner in [_scanner(crops, row, own_sites, how, rng)] * TWINS]
+    added_hu = added / torch.tensor([scanner.nominal_slope for scanner in scanners])
+    ideal = torch.cat([scanner.ideal(one) for scanner, one in zip(scanners, hu.split(1))])
+    ideal = ideal + added_hu[:, None, None, None, None] * trabecular
+    ideal, trabecular = with_lesions(ideal, trabecular, body, how.lesions, spacing_mm, rng)
+    hu = torch.cat([scanner.seen(one) for scanner, one in zip(scanners, ideal.split(1))])
+    beam = torch.tensor([scanner.beam.features for scanner in scanners])
+    return {
+        "hu": sharpened(hu, how.noise_hu, rng, generator),
+        "body": body,
+        "trabecular": trabecular,
+        "beam": beam,
+        "vbmd": vbmd + added,
+    }
 
 
 def _added(vbmd: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
@@ -135,57 +141,3 @@ def _scanner(crops: Crops, row: int, own_sites: frozenset[str], how: Augmentatio
 
 def _tapered(hu: torch.Tensor) -> torch.Tensor:
     return ((hu + 1000.0) / (1000.0 + _TAPER_HU)).clamp(0.0, 1.0)
-
-
-def _posed(whole: torch.Tensor, shape, spacing_mm: float, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
-    """A window (z, y, x) = ``shape`` of every crop (n, channels, z, y, x): shifted, mirrored left to right for every second look, and
-    for every second turned; what is not turned is not interpolated either."""
-    n, size = len(whole), np.array(whole.shape[:1:-1], dtype=float)
-    wanted = np.array(shape[::-1], dtype=float)
-    theta = np.zeros((n, 3, 4))
-    for at in range(n):
-        turn, shift = np.eye(3), rng.uniform(-how.shift_mm, how.shift_mm, 3) / spacing_mm
-        if rng.random() < 0.5:
-            turn = Rotation.from_euler("xyz", rng.uniform(-how.turn_deg, how.turn_deg, 3), degrees=True).as_matrix()
-        else:
-            # Half a voxel where the window cannot lie in the middle of the crop.
-            odd = (size - wanted) % 2 / 2
-            shift = np.rint(shift + odd) - odd
-        if rng.random() < 0.5:
-            turn = turn * np.array([-1.0, 1.0, 1.0])
-        # In torch's frame, in which the centres of the outermost voxels lie at -1 and 1.
-        theta[at, :, :3] = turn * (wanted - 1) / (size - 1)[:, None]
-        theta[at, :, 3] = 2 * shift / (size - 1)
-    grid = functional.affine_grid(torch.from_numpy(theta.astype(np.float32)), [n, 1, *shape], align_corners=True)
-    return functional.grid_sample(whole, grid, padding_mode="border", align_corners=True)
-
-
-def _trabecular(body: torch.Tensor) -> torch.Tensor:
-    """Share of added mineral in every voxel: the body without its shell, blurred as a scan blurs it."""
-    return ((_blurred(body, np.full((len(body), 3), 0.8)) - 0.65) / 0.3).clamp(0.0, 1.0)
-
-
-def _blurred(images: torch.Tensor, sd: np.ndarray) -> torch.Tensor:
-    """(n, 1, z, y, x) under Gaussians of ``sd`` (n, 3) voxels along z, y and x, each at most 1."""
-    reach = 3
-    steps = torch.arange(-reach, reach + 1)
-    for axis in range(3):
-        taps = torch.exp(-(steps**2) / (2 * torch.from_numpy(sd[:, axis, None].astype(np.float32)) ** 2))
-        taps = (taps / taps.sum(1, keepdim=True))[:, :, None, None, None, None]
-        padding = [0, 0, 0, 0, 0, 0]
-        padding[2 * (2 - axis) : 2 * (2 - axis) + 2] = [reach, reach]
-        padded = functional.pad(images, padding, mode="replicate")
-        images = sum(taps[:, at] * padded.narrow(2 + axis, at, images.shape[2 + axis]) for at in range(2 * reach + 1))
-    return images
-
-
-def _sharpened(hu: torch.Tensor, how: Augmentation, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
-    """Half of the looks with another kernel and slice thickness (blurred, or sharper than they were), and half with more noise."""
-    changed = rng.random(len(hu)) < 0.5
-    if changed.any():
-        few = hu[torch.from_numpy(changed)]
-        along, across = rng.uniform(0.2, 1.0, len(few)), rng.uniform(0.2, 0.7, len(few))
-        amount = torch.from_numpy(rng.uniform(-1.0, 0.5, (len(few), 1, 1, 1, 1)).astype(np.float32))
-        hu[torch.from_numpy(changed)] = few + amount * (few - _blurred(few, np.stack([along, across, across], axis=1)))
-    noise = rng.uniform(0.0, how.noise_hu, (len(hu), 1, 1, 1, 1)) * (rng.random((len(hu), 1, 1, 1, 1)) < 0.5)
-    return hu + torch.from_numpy(noise.astype(np.float32)) * torch.randn(hu.shape, generator=generator)

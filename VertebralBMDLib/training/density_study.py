@@ -1,7 +1,8 @@
 """The paper's study of the density network without its leaks: folds choose, the locked test is opened once.
 
 1. Every kind of network (``HEADS``) is pretrained on varied simulated patients.
-2. Each is trained on four fifths of the training patients and judged on the last fifth, five times, at every checkpoint.
+2. Each is trained on four fifths of the training patients and judged on the last fifth, five times, at every checkpoint; at the last
+   one after its readout was trained on by itself.
 3. The kind and the number of steps with the lowest RMSE over the five folds are chosen, and that network is trained on all of them.
    What the folds read wrong on average is corrected, and their scatter sets the width of the intervals.
 4. The network reads the locked test, once.
@@ -27,6 +28,7 @@ from .config import DensityConfig, Schedule
 from .crops import Crops
 from .curves import draw_curve
 from .density import judged, readings, trained
+from .density_readout import with_readout
 from .export import export
 from .loop import CHECKPOINT_STEPS
 from .options import check_same_training
@@ -151,20 +153,40 @@ def pretraining(head: str, config: DensityConfig, varied: Crops, folder: Path) -
 def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, fold: int) -> torch.nn.Module:
     """A network trained without a fold; what it reads of that fold at every checkpoint is kept."""
     unseen = cohort.crops.where(cohort.fold == fold)
-    crops = Crops.joined([varied, cohort.crops.where((cohort.fold >= 0) & (cohort.fold != fold))])
+    place = folder / f"fold-{fold}"
 
     def watch(step: int, model: torch.nn.Module) -> None:
         np.save(_readings(folder, fold, step), readings(model, unseen, config))
 
-    place = folder / f"fold-{fold}"
-    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, watch)
+    seen = (cohort.fold >= 0) & (cohort.fold != fold)
+    model = _on_cohort(head, config, varied, cohort, seen, folder, place, config.training.steps, watch)
+    watch(config.training.steps, model)
+    return model
 
 
 def _final(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path, steps: int) -> torch.nn.Module:
     """Trained on all training patients for the chosen number of steps."""
-    crops = Crops.joined([varied, cohort.crops.where(cohort.fold >= 0)])
-    place = folder / f"final-{steps}"
-    return trained(pretraining(head, config, varied, folder), crops, cohort.sites, config, config.training, place, stop=steps)
+    return _on_cohort(head, config, varied, cohort, cohort.fold >= 0, folder, folder / f"final-{steps}", steps)
+
+
+def _on_cohort(
+    head: str,
+    config: DensityConfig,
+    varied: Crops,
+    cohort: Cohort,
+    rows: np.ndarray,
+    folder: Path,
+    place: Path,
+    steps: int,
+    watch: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+) -> torch.nn.Module:
+    """The pretrained network trained on rows of the cohort and the varied patients; after the last step the readout by itself."""
+    crops = Crops.joined([varied, cohort.crops.where(rows)])
+    start = pretraining(head, config, varied, folder)
+    model = trained(start, crops, cohort.sites, config, config.training, place, watch, stop=steps)
+    if steps < config.training.steps:
+        return model
+    return with_readout(model, crops, cohort.sites, config, place / "readout.pt")
 
 
 def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None:
