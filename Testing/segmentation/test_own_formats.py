@@ -151,6 +151,17 @@ def test_whole_vertebrae_without_a_body_in_the_scan_are_refused(tmp_path, whole_
     assert reason(tmp_path / "whole.nii.gz", air)[0] == Code.WHOLE_VERTEBRAE
 
 
+def test_a_remnant_without_a_body_does_not_cost_the_bodies_beside_it(tmp_path, scan, patient):
+    """A sliver in the scan's lowest slice, as the border leaves of a vertebra."""
+    truth = sitk.GetArrayFromImage(patient.bodies)
+    mixed = np.where(np.isin(truth, [LABELS[level] for level in ("T12", "L1")]), truth, 0)
+    mixed[0, 5:105, 5:8] = LABELS["L2"]
+    image = sitk.GetImageFromArray(mixed)
+    image.CopyInformation(patient.bodies)
+    sitk.WriteImage(image, str(tmp_path / "remnant.nii.gz"))
+    assert [body.level for body in segment(tmp_path / "remnant.nii.gz", scan).bodies] == ["T12", "L1"]
+
+
 CT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"
 
 

@@ -47,7 +47,7 @@ def cut_bodies(scan: Scan, label_map: sitk.Image, whole: Sequence[int], device: 
     """``label_map`` with the body in place of each label of ``whole``; a vertebra whose body is not found loses its label.
 
     A body keeps what it shares with another label: remnants of a vertebra at the border of the scan may reach into it.
-    Raises Refused (NO_VERTEBRAE, WHOLE_VERTEBRAE where no body is found, MODEL_DAMAGED, TORCH_MISSING).
+    Raises Refused (NO_VERTEBRAE, WHOLE_VERTEBRAE where no body is found and no other label is left, MODEL_DAMAGED, TORCH_MISSING).
     """
     crops = crops_of(scan, label_map, list(whole))
     if not crops:
@@ -58,13 +58,15 @@ def cut_bodies(scan: Scan, label_map: sitk.Image, whole: Sequence[int], device: 
         if body is not None and _share_inside(body.probability, label_map, label) > _INSIDE:
             found[label] = body
         progress((index + 1) / len(crops))
-    if not found:
-        raise Refused(Code.WHOLE_VERTEBRAE)
-    numbered, _complete = numbered_bodies(scan.image, list(found.values()))
     values = sitk.GetArrayFromImage(label_map)
     values[np.isin(values, whole)] = 0
-    bodies = np.array([0, *found], dtype=np.uint8)[sitk.GetArrayViewFromImage(numbered)]
-    cut = sitk.GetImageFromArray(np.where(bodies > 0, bodies, values))
+    if found:
+        numbered, _complete = numbered_bodies(scan.image, list(found.values()))
+        bodies = np.array([0, *found], dtype=np.uint8)[sitk.GetArrayViewFromImage(numbered)]
+        values = np.where(bodies > 0, bodies, values)
+    elif not values.any():
+        raise Refused(Code.WHOLE_VERTEBRAE)
+    cut = sitk.GetImageFromArray(values)
     cut.CopyInformation(label_map)
     at_border = (LEVELS[label] for label in found if cut_by_border(_front(crops[label]), crops[label].start[::-1], scan.image))
     return CutBodies(cut, frozenset(at_border), (identity(REFINE),))
