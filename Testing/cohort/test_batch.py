@@ -257,7 +257,8 @@ def alive(pid):
 def test_what_is_finished_survives_the_end_of_the_program(data, tmp_path, log, sent, status):
     path = Path(os.environ["STUB_LOG"])
     running = program(data(a="measured", b="hang", c="measured"), tmp_path / "out")
-    wait_for(lambda: path.exists() and "b " in path.read_text())
+    # The next case is begun a moment before the row of the one that is finished is written.
+    wait_for(lambda: path.exists() and "b " in path.read_text() and (tmp_path / "out" / "batch.csv").exists() and states(tmp_path / "out"))
     running.send_signal(sent)
     _out, err = running.communicate(timeout=60)
     assert running.returncode == status and "Traceback" not in err
