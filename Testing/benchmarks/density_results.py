@@ -38,6 +38,9 @@ _FIGURES = (
     ("interval", "coverage", "coverage of the 95 % intervals", "0.93 to 0.97"),
 )
 
+#: Errors of the test that are named one by one.
+_LARGEST = 6
+
 
 def main() -> None:
     options = parser(__doc__.splitlines()[0]).parse_args()
@@ -50,7 +53,8 @@ def main() -> None:
                 judged(split, [row for row in rows if row["split"] == split and (row["eligible"] == "yes" or not eligible)], eligible)
             )
     if {row["split"] for row in rows} == {"validation", "test"}:
-        parts.append(screened([row for row in rows if row["eligible"] == "yes"]))
+        measured = [row for row in rows if row["eligible"] == "yes"]
+        parts += [screened(measured), tails(measured), *as_shipped(measured, card(DENSITY)["results"])]
     publish("density_results", "\n\n".join(parts), options.write)
 
 
@@ -83,6 +87,31 @@ def screened(rows: list[dict]) -> str:
         entry = cut["test"]["estimates"][name]
         lines.append(_line(f"{name}, {entry['count']} of {entry['of']}", entry, asked))
     return "\n".join(lines)
+
+
+def tails(rows: list[dict]) -> str:
+    """What the largest errors of the test make up."""
+    errors = sorted((_error(row) for row in rows if row["split"] == "test"), key=abs, reverse=True)
+    share = sum(error**2 for error in errors[:_LARGEST]) / sum(error**2 for error in errors)
+    worst = ", ".join(f"{error:+.0f}" for error in errors[:_LARGEST])
+    return f"simulated, test: the {_LARGEST} largest errors ({worst} mg/cm³) make {100 * share:.0f} % of the sum of squares"
+
+
+def as_shipped(rows: list[dict], results: dict) -> list[str]:
+    """Coverage by the intervals of the shipped file where they were made wider after the test; not blind any more."""
+    opened = results.get("scale of SD when the locked test was opened")
+    if opened is None:
+        return []
+    scale = results["correction (offset, factor, scale of SD)"][2] / opened
+    lines = [f"with the SD of the shipped file, {scale:.3f} times that of these readings (changed after the test, so not blind):"]
+    for split in ("validation", "test"):
+        held = [abs(_error(row)) <= scale * (float(row["high_mg_cm3"]) - float(row["low_mg_cm3"])) / 2 for row in rows if row["split"] == split]
+        lines.append(f"  {split}: 95 % intervals hold {sum(held)} of {len(held)}, {sum(held) / len(held):.3f}")
+    return ["\n".join(lines)]
+
+
+def _error(row: dict) -> float:
+    return float(row["network_mg_cm3"]) - float(row["reference_mg_cm3"])
 
 
 def evaluated(rows: list[dict], columns: Columns) -> dict:
