@@ -41,7 +41,8 @@ def vertebrae(seed: int, count: int) -> list[tuple[sitk.Image, tuple[float, ...]
     cases = [case for case in draw_cohort(seed, 2 * count, "varied") if case.spec.contrast == "none" and not case.spec.findings.hardware]
     found = []
     for case in cases[:count]:
-        scanner = replace(case.spec.scanner, slope_error=float(rng.normal(0.0, SLOPE_SD)), intercept_hu=float(rng.normal(0.0, INTERCEPT_SD_HU)))
+        slope, intercept = rng.normal(0.0, (SLOPE_SD, INTERCEPT_SD_HU)).tolist()
+        scanner = replace(case.spec.scanner, slope_error=slope, intercept_hu=intercept)
         piece = scan_piece(replace(case.spec, scanner=scanner), "L1", _EXTENT_MM)
         if piece.vbmd_mg_cm3 is not None:
             image, roi = (to_image(array, piece.grid, np.array([-40.0, 25.0, 812.0])) for array in (piece.hu, piece.roi.astype(np.uint8)))
@@ -58,16 +59,19 @@ def table(found: list) -> str:
     away = np.abs(error) / (_TWO_SIDED_95 * np.array([reading.sd_mg_cm3 for reading in read]))
     cohort = read_density_config(resource("Models", "density-training.json")).cohort
     own = {case.site: case.spec.scanner for case in draw_cohort(cohort.seed, cohort.patients)}
+    spread, scanners = error.std(ddof=1), f"slope SD {100 * SLOPE_SD:g} %, intercept SD {INTERCEPT_SD_HU:g} HU"
     lines = [
-        f"simulated, unseen scanners (slope SD {100 * SLOPE_SD:g} %, intercept SD {INTERCEPT_SD_HU:g} HU): {len(found)} vertebrae, mg/cm³ CaHA",
-        f"  bias {error.mean():+.1f} (standard error {error.std(ddof=1) / len(error) ** 0.5:.1f}), SD {error.std(ddof=1):.1f}, RMSE {np.sqrt((error**2).mean()):.1f}",
+        f"simulated, unseen scanners ({scanners}): {len(found)} vertebrae, mg/cm³ CaHA",
+        f"  bias {error.mean():+.1f} (standard error {spread / len(error) ** 0.5:.1f}), SD {spread:.1f}, RMSE {np.sqrt((error**2).mean()):.1f}",
         f"  95 % intervals hold {(away <= 1.0).sum()} of {len(away)}",
     ]
     scale = card(DENSITY)["results"].get("scale of SD when the locked test was opened")
     if scale:
         lines.append(f"  scaled by {scale:.3f}, as they were when the locked test was opened: {(away <= scale).sum()} of {len(away)}")
-    own_lines = [f"  {site}: slope {100 * scanner.slope_error:+.1f} %, intercept {scanner.intercept_hu:+.1f} HU" for site, scanner in sorted(own.items())]
-    return "\n".join([*lines, "its own scanners, which it was trained on:", *own_lines])
+    lines.append("its own scanners, which it was trained on:")
+    for site, scanner in sorted(own.items()):
+        lines.append(f"  {site}: slope {100 * scanner.slope_error:+.1f} %, intercept {scanner.intercept_hu:+.1f} HU")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

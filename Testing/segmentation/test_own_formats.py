@@ -159,7 +159,8 @@ def test_a_remnant_without_a_body_does_not_cost_the_bodies_beside_it(tmp_path, s
     image = sitk.GetImageFromArray(mixed)
     image.CopyInformation(patient.bodies)
     sitk.WriteImage(image, str(tmp_path / "remnant.nii.gz"))
-    assert [body.level for body in segment(tmp_path / "remnant.nii.gz", scan).bodies] == ["T12", "L1"]
+    found = segment(tmp_path / "remnant.nii.gz", scan)
+    assert [body.level for body in found.bodies] == ["T12", "L1"] and found.flags == found.models == ()
 
 
 CT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct"

@@ -45,7 +45,7 @@ class LabelMapEngine:
         cut = CutBodies(label_map, frozenset(), ())
         if whole:
             cut = cut_bodies(scan, label_map, whole, self._device, lambda fraction: progress(0.2 + 0.7 * fraction))
-            flags = (*flags, Code.BODIES_CUT_OUT)
+            flags = (*flags, Code.BODIES_CUT_OUT) if cut.models else flags
         numbered, levels, _centroids, complete = numbered_from_cranial(cut.label_map)
         if not levels:
             raise Refused(Code.NO_VERTEBRAE)

@@ -32,7 +32,7 @@ def whole_labels(scan: Scan, label_map: sitk.Image, labels: Sequence[int]) -> li
 @dataclass(frozen=True)
 class CutBodies:
     """``label_map``: bodies in place of whole vertebrae; ``at_border``: levels whose vertebra the border of the scan cuts in
-    front of its arch, however its body came out; ``models``: the network that cut them."""
+    front of its arch, however its body came out; ``models``: the network that cut them, if any was cut."""
 
     label_map: sitk.Image
     at_border: frozenset[str]
@@ -69,7 +69,7 @@ def cut_bodies(scan: Scan, label_map: sitk.Image, whole: Sequence[int], device: 
     cut = sitk.GetImageFromArray(values)
     cut.CopyInformation(label_map)
     at_border = (LEVELS[label] for label in found if cut_by_border(_front(crops[label]), crops[label].start[::-1], scan.image))
-    return CutBodies(cut, frozenset(at_border), (identity(REFINE),))
+    return CutBodies(cut, frozenset(at_border), (identity(REFINE),) if found else ())
 
 
 def _front(crop: Crop) -> np.ndarray:

@@ -61,10 +61,10 @@ class Simulated:
 class DensityConfig:
     """A study of the density network.
 
-    varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation, then
-    for the ``readout`` alone, and for the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8; spacing_mm; crop_normalizers: the HU that
-    become -1 and 1. margin: voxels that crops are larger on every side, for shifts and turns. heads: kinds of network that are
-    compared.
+    varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation,
+    then for the ``readout`` alone, and for the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8;
+    spacing_mm; crop_normalizers: the HU that become -1 and 1. margin: voxels that crops are larger on every side, for shifts and
+    turns. heads: kinds of network that are compared.
     """
 
     varied: Simulated

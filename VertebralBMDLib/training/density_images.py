@@ -9,7 +9,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
-#: Half axes of painted lesions in mm, and HU inside at 120 kV: a soft tumour, or bone that a tumour has made (qct_facts 5.9).
+#: Half axes of painted lesions in mm, and HU inside, wide enough for any tube voltage: a soft tumour, or bone that a tumour has made
+#: (qct_facts 5.9).
 _HALF_AXES_MM = 3.0, 16.0
 _LYTIC_HU, _BLASTIC_HU = (0.0, 90.0), (250.0, 950.0)
 #: Share of the trabecular bone that lesions leave at least; with less there is no density to be read.
