@@ -12,24 +12,25 @@ from VertebralBMDLib.simulation.pelvis import HEAD, HEAD_MM
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Capsule, Ellipsoid, Frame, Plate, Solid, Tube
 from VertebralBMDLib.simulation.skeleton import PELVIS, RIBS, BoneStuff, paint_bone, rib_pair
 from VertebralBMDLib.simulation.strokes import SUBJECTS, Drawing, Rods, paint_rods, stream
+from VertebralBMDLib.simulation.trabecular import BoneQuality
 
 _TRUE_RIBS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7")
 _FALSE_RIBS = ("T8", "T9", "T10")
 
 
-def paint_girdle(drawing: Drawing, inner_mg: float, fat_fraction: float) -> None:
-    """Shoulder girdle, breastbone and thighs; `inner_mg`: true mineral inside the bones, mg/cm3."""
+def paint_girdle(drawing: Drawing, first: BoneQuality) -> None:
+    """Shoulder girdle, breastbone and thighs; `first`: the bone of L1, which scales them all."""
     canvas, s = drawing.canvas, drawing.spine.size
     paint_axillae(drawing)
     paint_cartilage(drawing)
-    paint_bone(canvas, sternum(drawing), BoneStuff(0.7, 800.0, 0.75 * inner_mg, fat_fraction, 0.25), RIBS)
+    paint_bone(canvas, sternum(drawing), BoneStuff.of(first, 0.7, 800.0, 0.75, 0.25), RIBS)
     for side in (-1.0, 1.0):
-        paint_bone(canvas, clavicle(drawing, side), BoneStuff(1.8, 1050.0, 0.5 * inner_mg, fat_fraction), RIBS)
-        paint_bone(canvas, scapula(drawing, side), BoneStuff(1.2, 950.0, 0.6 * inner_mg, fat_fraction), RIBS)
+        paint_bone(canvas, clavicle(drawing, side), BoneStuff.of(first, 1.8, 1050.0, 0.5), RIBS)
+        paint_bone(canvas, scapula(drawing, side), BoneStuff.of(first, 1.2, 950.0, 0.6), RIBS)
         head = shoulder(drawing, side)
         arm = [Ellipsoid(Frame(head, np.eye(3)), (23.0 * s,) * 3), _rod(head, head + [side * 34.0, -18.0, 120.0], 17.0, 11.0)]
-        paint_bone(canvas, arm, BoneStuff(2.0, 1050.0, 0.6 * inner_mg, fat_fraction), RIBS)
-        paint_bone(canvas, femur(drawing, side), BoneStuff(1.5, 1050.0, 0.9 * inner_mg, fat_fraction, 0.2), PELVIS)
+        paint_bone(canvas, arm, BoneStuff.of(first, 2.0, 1050.0, 0.6), RIBS)
+        paint_bone(canvas, femur(drawing, side), BoneStuff.of(first, 1.5, 1050.0, 0.9, 0.2), PELVIS)
 
 
 def _rod(start: np.ndarray, end: np.ndarray, radius_start: float, radius_end: float, stretch: float = 1.0) -> Capsule:

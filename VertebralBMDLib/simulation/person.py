@@ -113,9 +113,8 @@ def draw_person(canvas: Canvas, person: Person, levels: Sequence[str] | None = N
     drawing = _drawing(canvas, person)
     for paint in _SOFT_TISSUE:
         paint(drawing)
-    first = person.quality("L1")
     draw_bones(canvas, person, person.spine.levels if levels is None else levels)
-    paint_girdle(drawing, first.mineral, first.fat_fraction)
+    paint_girdle(drawing, person.quality("L1"))
 
 
 def draw_bulk(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
@@ -130,19 +129,19 @@ def draw_outside(canvas: Canvas, person: Person) -> None:
     """Paint only what the skin is around: enough to see how the person lies."""
     drawing = _drawing(canvas, person)
     paint_wall(drawing)
-    paint_girdle(drawing, 0.0, 0.5)
+    paint_girdle(drawing, person.quality("L1"))
 
 
 def draw_bones(canvas: Canvas, person: Person, levels: Sequence[str]) -> None:
     """Skeleton, worn discs, bodies with their lesions, and metal over all."""
     spine, first = person.spine, person.quality("L1")
     blobs = {level: person.blobs(level) for level in levels}
-    paint_skeleton(canvas, spine, person.trunk, levels, first.mineral, first.fat_fraction, blobs)
+    paint_skeleton(canvas, spine, person.trunk, levels, first, blobs)
     for level in levels:
         wear = person.disc_wear(level)
         paint_gas(canvas, wear)
         if wear.bridges:
-            paint_bone(canvas, wear.bridges, BoneStuff(0.6, 850.0, first.mineral, first.fat_fraction), finding="degeneration")
+            paint_bone(canvas, wear.bridges, BoneStuff.of(first, 0.6, 850.0, 1.0), finding="degeneration")
     for level in levels:
         paint_body(
             canvas,

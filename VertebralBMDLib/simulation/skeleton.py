@@ -18,11 +18,12 @@ from VertebralBMDLib.simulation.pelvis import hip_bone
 from VertebralBMDLib.simulation.sacrum import Sacrum
 from VertebralBMDLib.simulation.shapes import LPS_FRAME, Canvas, Capsule, Frame, Solid, Window, coverage
 from VertebralBMDLib.simulation.spine import Spine
-from VertebralBMDLib.simulation.trabecular import TEXTURELESS_MM, marrow_bone_hu
+from VertebralBMDLib.simulation.trabecular import TEXTURELESS_MM, BoneQuality, marrow_bone_hu
 from VertebralBMDLib.simulation.vertebra import Waves
 
 POSTERIOR, SACRUM, RIBS, PELVIS = 2, 3, 4, 5  # values in the structures map; 1 is the bodies
 _JOINT_MM = 2.2  # sacroiliac joint, from bone to bone
+_USUAL_WALL_MM, _USUAL_WALL_MG = 0.38, 850.0  # shell of a body: means of `population`
 _PATCHES = Waves.make(np.random.default_rng(1), 3.0, 12.0, 7)
 
 # By rib from the last but eleventh: angle (degrees, 90 = back) at which its bone ends, and how far it has dropped there (mm).
@@ -54,6 +55,16 @@ class BoneStuff:
     inner_mg: float
     fat_fraction: float
     patchy: float = 0.0
+
+    @classmethod
+    def of(cls, first: BoneQuality, usual_mm: float, usual_mg: float, inner_share: float, patchy: float = 0.0) -> BoneStuff:
+        """A bone of the person whose L1 is `first`, with that share of its mineral inside.
+
+        Its cortex is as much thicker and denser than usual as the shell of L1 is (how much people differ: low confidence), so that
+        no cortex is the same in everyone: a network would take it for a phantom.
+        """
+        cortex_mm = usual_mm * first.wall_mm / _USUAL_WALL_MM
+        return cls(cortex_mm, usual_mg * first.wall_mg / _USUAL_WALL_MG, inner_share * first.mineral, first.fat_fraction, patchy)
 
 
 def paint_bone(
@@ -165,31 +176,30 @@ def paint_skeleton(
     spine: Spine,
     trunk: Trunk,
     levels: Sequence[str],
-    inner_mg: float,
-    fat_fraction: float,
+    first: BoneQuality,
     blobs: Mapping[str, Sequence[Blob]] = {},
 ) -> None:
-    """Pelvis, sacrum, ribs and arches of the named levels; `inner_mg`, the mineral of L1, scales them all.
+    """Pelvis, sacrum, ribs and arches of the named levels; `first`, the bone of L1, scales them all.
 
     blobs: lesions of each level, which may reach from the body into the pedicle.
     """
-    paint_pelvis(canvas, spine.sacrum, inner_mg, fat_fraction)
+    paint_pelvis(canvas, spine.sacrum, first)
     for level in levels:
         for rib in rib_pair(spine, trunk, level):
-            paint_bone(canvas, rib, BoneStuff(0.8, 950.0, 0.7 * inner_mg, fat_fraction), RIBS)
-    stuff = BoneStuff(0.9, 950.0, 1.2 * inner_mg, fat_fraction, 0.22)
+            paint_bone(canvas, rib, BoneStuff.of(first, 0.8, 950.0, 0.7), RIBS)
+    stuff = BoneStuff.of(first, 0.9, 950.0, 1.2, 0.22)
     for level in levels:
         paint_bone(canvas, spine.arches(level), stuff, POSTERIOR, blobs=blobs.get(level, ()), frame=spine.body(level).frame)
 
 
-def paint_pelvis(canvas: Canvas, sacrum: Sacrum, inner_mg: float, fat_fraction: float) -> None:
+def paint_pelvis(canvas: Canvas, sacrum: Sacrum, first: BoneQuality) -> None:
     """Hip bones, what is left of the sacral discs, and the sacrum."""
     origin, size = sacrum.frame.origin, sacrum.size
     if canvas.grid.window((origin - np.array([150.0, 120.0, 200.0]) * size, origin + np.array([150.0, 100.0, 75.0]) * size)) is None:
         return
     hips = [hip_bone(origin, size, side) for side in (-1.0, 1.0)]
     for whole, _ in hips:
-        paint_bone(canvas, whole, BoneStuff(1.2, 950.0, 0.75 * inner_mg, fat_fraction, 0.25), PELVIS)
-    paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.35 * inner_mg, 0.1))
-    stuff = BoneStuff(0.55, 820.0, 1.0 * inner_mg, fat_fraction, 0.22)
+        paint_bone(canvas, whole, BoneStuff.of(first, 1.2, 950.0, 0.75, 0.25), PELVIS)
+    paint_bone(canvas, sacrum.remnants(), BoneStuff(0.0, 0.0, 0.35 * first.mineral, 0.1))
+    stuff = BoneStuff.of(first, 0.55, 820.0, 1.0, 0.22)
     paint_bone(canvas, sacrum.solids(), stuff, SACRUM, frame=sacrum.frame, beside=[solid for _, facing in hips for solid in facing])
