@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from VertebralBMDLib.network.architecture import DensityReader, Localiser, PoolingReader, Refiner  # noqa: E402
 
-BEAM = torch.tensor([0.74, 1.0, 0.0])
+BEAM = torch.tensor([0.74, 1.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_readers_give_a_density_that_is_never_certain_and_weights_that_add_up(ne
     assert tuple(weights.shape) == (3, 1, 16, 24, 32) and torch.allclose(weights.sum((1, 2, 3, 4)), torch.ones(3), atol=1e-4)
 
 
-def test_the_correction_moves_a_reading_without_a_phantom_and_widens_every_sd():
+def test_the_correction_moves_a_reading_of_an_own_scanner_and_widens_every_sd():
     reader = DensityReader().eval()
-    hu, beam = torch.randn(2, 1, 16, 16, 16) * 200, torch.stack([BEAM, torch.tensor([0.74, 1.0, 1.0])])
+    hu, beam = torch.randn(2, 1, 16, 16, 16) * 200, torch.stack([torch.tensor([0.74, 1.0, 0.0, 1.0]), BEAM])
     with torch.inference_mode():
         raw = reader(hu, beam)[0]
         reader.correction.line = torch.tensor([5.0, 0.9, 2.0])
@@ -63,22 +63,3 @@ def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
     steps = [read(bone + 50.0) - read(bone) for bone in (200.0, 300.0, 600.0)]
     assert steps == pytest.approx([steps[0]] * 3, rel=1e-3) and steps[0] > 20.0
     assert read(200.0, tissue=-100.0) != pytest.approx(read(200.0), abs=0.1)
-
-
-def test_a_lesion_in_the_bone_hardly_moves_a_reading():
-    torch.manual_seed(0)
-    reader = DensityReader().eval()
-    reader.trunk = Seen()
-
-    def read(lesion_hu):
-        hu = torch.full((1, 1, 16, 24, 24), 40.0)
-        hu[:, :, 4:12, 6:18, 6:18] = 200.0
-        hu[:, :, 6:10, 10:14, 10:14] = lesion_hu
-        with torch.inference_mode():
-            reading, weights = reader(hu, BEAM[None])
-        return float(reading[0, 0]), float(weights[0, 0, 7:9, 11:13, 11:13].sum() / weights.sum())
-
-    plain, share = read(200.0)
-    for lesion_hu in (700.0, 1200.0):
-        moved, kept = read(lesion_hu)
-        assert abs(moved - plain) < 8.0 and kept < 0.01 * share

@@ -82,7 +82,7 @@ def test_every_row_becomes_a_crop_with_what_the_manifest_says(cohort, crops):
 def test_the_crops_show_the_vertebrae_of_the_rows(cohort, crops, cache):
     """The scanner's own line turns the HU of each ROI into the density of its row, and each body lies in the middle."""
     folder, manifest = cohort
-    for row, hu, body, told in zip(manifest.rows, crops.hu, crops.body, report(cache)):
+    for row, hu, body, roi, told in zip(manifest.rows, crops.hu, crops.body, crops.roi, report(cache)):
         of_row = truth(folder, row.patient, row.level)
         line, mean = of_row["line"], float(told["roi_mean_hu"]) - (BRIGHTER_HU if row.patient == "P0002" else 0)
         assert line["slope_mg_cm3_per_hu"] * mean + line["intercept_mg_cm3"] == pytest.approx(row.vbmd, abs=8.0)
@@ -91,6 +91,7 @@ def test_the_crops_show_the_vertebrae_of_the_rows(cohort, crops, cache):
         found = [np.average(axis, weights=body) for axis in np.indices(SHAPE)]
         assert np.abs(found - middle).max() * SPACING_MM < 5.0
         assert hu[body > 250].mean() > hu[body == 0].mean() + 50
+        assert np.average(hu, weights=roi) == pytest.approx(float(told["roi_mean_hu"]), abs=8.0)
 
 
 def test_without_its_margin_a_crop_is_what_the_network_reads(cohort, crops, monkeypatch, tmp_path):
@@ -142,6 +143,8 @@ def test_given_rois_are_read_around_their_centroid(by_roi, crops, tmp_path, monk
         expected = sitk.GetArrayFromImage(resampled(load(row.scan, row.series).image, around))
         assert np.allclose(hu, expected, atol=1.0)
     assert not found.body.any(), "nobody has outlined the bodies"
+    for hu, roi, told in zip(found.hu, found.roi, report(tmp_path)):
+        assert np.average(hu, weights=roi) == pytest.approx(float(told["roi_mean_hu"]), abs=8.0)
 
 
 def test_several_workers_read_the_same(by_roi, tmp_path):

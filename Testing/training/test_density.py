@@ -22,10 +22,17 @@ from VertebralBMDLib.training.density_study import Cohort, LockedTestOpened, stu
 from VertebralBMDLib.training.simulated_crops import simulated_crops, varied_cases  # noqa: E402
 
 CONFIG = DensityConfig(
-    Simulated(1, 4), Simulated(2, 12), Schedule(2, 4), Schedule(2, 4), Schedule(3, 8), crop_size=(16, 16, 16), spacing_mm=4.0, margin=(2, 2, 2)
+    Simulated(1, 4),
+    Simulated(2, 12),
+    Schedule(2, 4),
+    Schedule(2, 4),
+    Schedule(3, 8),
+    crop_size=(16, 16, 16),
+    spacing_mm=4.0,
+    margin=(2, 2, 2),
 )
 #: Nothing but the linear error of a scanner.
-PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, unknown_kvp=0.0, mineral=0.0, lesions=0.0, noise_hu=0.0)
+PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=1.0, unknown_kvp=0.0, mineral=0.0, lesions=0.0, noise_hu=0.0)
 
 
 def made_crops(count=12, seed=0, site="hospital-1", kvp=120.0):
@@ -34,12 +41,15 @@ def made_crops(count=12, seed=0, site="hospital-1", kvp=120.0):
     vbmd = rng.uniform(50, 200, count).astype(np.float32)
     body = np.zeros((count, *CONFIG.shape), np.uint8)
     body[:, 5:15, 5:15, 5:15] = 255
+    roi = np.zeros_like(body)
+    roi[:, 7:13, 7:13, 7:13] = 255
     hu = np.where(body > 0, (vbmd / nominal_slope(120))[:, None, None, None], 30.0).astype(np.int16)
     numbers = {"kvp": kvp, "slope_error": 0.0, "intercept_hu": 0.0, "age": 60.0}
     texts = {"level": "L1", "site": site, "sex": "F"}
     return Crops(
         hu,
         body,
+        roi,
         vbmd,
         patient=np.array([f"{site}-{i}" for i in range(count)]),
         eligible=np.arange(count) != 6,
@@ -66,6 +76,7 @@ def test_crops_of_simulated_patients_show_their_density_and_are_kept(tmp_path):
     assert first.hu.shape == (4, *CONFIG.shape) and first.patient.tolist() == ["P0001", "P0001", "P0002", "P0002"]
     z, y, x = (n // 2 for n in CONFIG.shape)
     assert first.body[:, z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1].min() > 200
+    assert first.roi.max() > 200 and np.all(first.body[first.roi > 200] > 200) and first.roi.sum() < 0.5 * first.body.sum()
     central = first.hu[:, z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1].mean(axis=(1, 2, 3))
     read = nominal_slope(120) * (central - first.intercept_hu) / (1 + first.slope_error)
     assert np.abs(read - first.vbmd).max() < 45
@@ -85,7 +96,7 @@ def test_a_new_scanner_changes_the_hu_and_not_the_truth():
     body = batch["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
     ratio = body / (batch["vbmd"] / nominal_slope(120))
     assert 0.02 < float(ratio.std()) < 0.2 and set(batch["vbmd"].tolist()) <= set(crops.vbmd.tolist())
-    assert torch.equal(batch["beam"], torch.tensor([[nominal_slope(120), 1.0, 0.0]]).repeat(32, 1))
+    assert torch.equal(batch["beam"], torch.tensor([[nominal_slope(120), 1.0, 0.0, 0.0]]).repeat(32, 1))
 
 
 def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
@@ -97,6 +108,16 @@ def test_the_own_scanner_stays_as_it_is_and_a_phantom_undoes_a_scanner():
     body = calibrated["hu"][:, 0, 6:10, 6:10, 6:10].mean(dim=(1, 2, 3))
     expected = calibrated["vbmd"] / nominal_slope(120) * nominal_slope(80) / nominal_slope(120)
     assert torch.allclose(body, expected, atol=12.0) and set(calibrated["beam"][:, 2].tolist()) == {1.0}
+
+
+def test_vertebrae_of_other_sites_are_seen_on_own_scanners_too():
+    own = replace(made_crops(4), slope_error=np.full(4, 0.3, np.float32))
+    crops = Crops.joined([made_crops(40, 7, "site-3", kvp=80.0), own])
+    batch = a_batch(crops, replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0, own=0.5), frozenset({"hospital-1"}), batch=80)
+    ratio = batch["hu"][:, 0, 7:9, 7:9, 7:9].mean(dim=(1, 2, 3)) * nominal_slope(120) / batch["vbmd"]
+    other, told = batch["beam"][:, 0] < 0.6, batch["beam"][:, 3] > 0.5
+    expected = torch.where(told, 1.0, 1.0 / 1.3) * torch.where(other, 1.3, 1.0)
+    assert torch.allclose(ratio, expected, atol=0.03) and 10 < int((told & other).sum()) < 30
 
 
 @pytest.mark.parametrize("kvp", [80.0, 120.0])
@@ -151,7 +172,7 @@ def test_two_looks_at_a_vertebra_share_its_scanner_and_differ_by_their_mineral()
 def test_painted_lesions_lie_in_the_body_and_leave_the_reference_to_the_bone_around_them():
     crops, still = made_crops(), replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0)
     plain, painted = a_batch(crops, still, batch=40), a_batch(crops, replace(still, lesions=1.0), batch=40)
-    inside, bone = painted["body"] > 0.99, painted["trabecular"] > 0.99
+    inside, bone = painted["body"] > 0.99, painted["roi"] > 0.99
     away = (painted["hu"] - (painted["vbmd"] / nominal_slope(120))[:, None, None, None, None]).abs()
     assert set(painted["vbmd"].tolist()) <= set(crops.vbmd.tolist())
     changed = torch.stack([away[row][inside[row] & ~bone[row]].amax() for row in range(40)])
@@ -159,15 +180,15 @@ def test_painted_lesions_lie_in_the_body_and_leave_the_reference_to_the_bone_aro
     assert int((changed > 30.0).sum()) > 20 and float(painted["hu"].max()) > 400.0 and float(painted["hu"].min()) > -60.0
     untouched = torch.stack([away[row][bone[row]].median() for row in range(40)])
     assert float(untouched.max()) < 10.0
-    left = painted["trabecular"].sum((1, 2, 3, 4)) / plain["trabecular"].sum((1, 2, 3, 4))
+    left = painted["roi"].sum((1, 2, 3, 4)) / plain["roi"].sum((1, 2, 3, 4))
     assert 0.15 < float(left.min()) < 0.9
     nowhere = a_batch(replace(crops, body=np.zeros_like(crops.body)), replace(still, lesions=1.0))
-    assert float(nowhere["trabecular"].max()) == 0.0
+    assert float((nowhere["hu"] - a_batch(crops, still)["hu"]).abs().max()) < 1e-3, "nobody has outlined the body"
 
 
-def test_the_body_and_its_trabecular_bone_move_with_the_crop():
+def test_the_body_and_the_roi_move_with_the_crop():
     batch = a_batch(made_crops(), replace(PLAIN, turn_deg=20.0, shift_mm=8.0, slope_sd=0.0, intercept_sd_hu=0.0))
-    inside = batch["trabecular"] > 0.99
+    inside = batch["roi"] > 0.99
     assert torch.all(batch["body"][inside] > 0.8) and 0 < int(inside.sum()) < 0.6 * int((batch["body"] > 0.5).sum())
     body = [batch["hu"][row][inside[row]].mean() for row in range(8)]
     assert torch.allclose(torch.stack(body) * nominal_slope(120), batch["vbmd"], rtol=0.05)
@@ -179,7 +200,7 @@ def test_a_crop_that_is_not_turned_is_not_interpolated():
     crops = made_crops(1)
     crops = replace(crops, hu=np.random.default_rng(1).integers(-100, 300, crops.hu.shape).astype(np.int16))
     batch = a_batch(crops, replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0), batch=32)
-    plain = middle(crops, CONFIG.crop_size)[0][0]
+    plain = middle(crops, CONFIG.crop_size, frozenset())[0][0]
     same = [min(float((look - each).abs().max()) for each in (plain, plain.flip(-1))) < 0.01 for look in batch["hu"]]
     # The others are seen through another kernel.
     assert 8 <= sum(same) < 32
@@ -214,7 +235,7 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=Tr
     weights[(slice(None), 0, *at)] = 1.0
     logits = torch.where(inside[:, :, ::2, ::2, ::2] > 0, body, -body)
     model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, logits)
-    batch = {"hu": None, "beam": None, "vbmd": torch.tensor([100.0, 100.0]), "body": inside * outlined, "trabecular": inside * outlined}
+    batch = {"hu": None, "beam": None, "vbmd": torch.tensor([100.0, 100.0]), "body": inside * outlined, "roi": inside}
     return float(density.density_loss(model, batch))
 
 
@@ -241,12 +262,16 @@ def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeyp
         while True:
             slope, vbmd = (torch.repeat_interleave(each, 2) for each in torch.rand(2, 16, generator=generator))
             slope, vbmd = 0.8 + 0.4 * slope, 50.0 + 150.0 * vbmd
-            yield {"hu": torch.stack([slope, vbmd], dim=1), "beam": torch.tensor([[0.74, 1.0, 0.0]]).repeat(32, 1), "vbmd": vbmd}
+            yield {"hu": torch.stack([slope, vbmd], dim=1), "beam": torch.tensor([[0.74, 1.0, 0.0, 0.0]]).repeat(32, 1), "vbmd": vbmd}
 
     def found(seen):
         tissues = torch.tensor([-100.0, 55.0, 40.0, -90.0, 50.0, 30.0, 45.0]) * seen[:, :1]
         bone = seen[:, :1] * seen[:, 1:] / 0.74
-        return torch.cat([tissues, torch.full_like(tissues, 10.0), bone, torch.full_like(bone, 30.0), torch.ones_like(bone)], dim=1), None, None
+        return (
+            torch.cat([tissues, torch.full_like(tissues, 10.0), bone, torch.full_like(bone, 30.0), torch.ones_like(bone)], dim=1),
+            None,
+            None,
+        )
 
     model.found = found
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -268,7 +293,7 @@ def test_the_loss_wants_two_looks_to_agree_the_body_to_be_found_and_the_weights_
     assert loss_of((104.0, 104.0)) < loss_of((104.0, 96.0))
     assert loss_of() < loss_of(body=0.0) < loss_of(body=-9.0)
     assert loss_of() < loss_of(at=(0, 4, 4))
-    assert loss_of(body=-9.0, outlined=False) == loss_of(at=(0, 4, 4), outlined=False)
+    assert loss_of(body=-9.0, outlined=False) == loss_of(outlined=False) < loss_of(at=(0, 4, 4), outlined=False)
 
 
 def test_what_selects_a_network_is_what_it_says():
@@ -283,8 +308,9 @@ def test_what_selects_a_network_is_what_it_says():
 
 def test_the_middle_of_a_crop_is_what_the_network_reads():
     crops = made_crops(2)
-    hu, beam = middle(crops, CONFIG.crop_size)
-    assert np.array_equal(hu[:, 0].numpy(), crops.hu[:, 2:18, 2:18, 2:18]) and tuple(beam.shape) == (2, 3)
+    hu, beam = middle(crops, CONFIG.crop_size, frozenset({"hospital-1"}))
+    assert np.array_equal(hu[:, 0].numpy(), crops.hu[:, 2:18, 2:18, 2:18]) and beam[:, 3].tolist() == [1.0, 1.0]
+    assert middle(crops, CONFIG.crop_size, frozenset())[1][:, 3].tolist() == [0.0, 0.0]
 
 
 def test_a_patient_in_two_parts_is_refused():

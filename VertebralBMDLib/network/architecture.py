@@ -84,12 +84,11 @@ class _Trunk(torch.nn.Module):
 class DensityReader(torch.nn.Module):
     """Crop around the ROI -> vBMD in mg/cm³ CaHA and its standard deviation, (n, 2), and the weight of every voxel, (n, 1, z, y, x).
 
-    ``hu``: (n, 1, z, y, x). ``beam``: (n, 3): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
-    known, 1 where the HU were calibrated with a phantom.
+    ``hu``: (n, 1, z, y, x). ``beam``: (n, 4): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
+    known, 1 where the HU were calibrated with a phantom, 1 on a scanner of its training.
 
-    It reads as a densitometrist does: a soft trabecular weight for every voxel inside the body, less for what differs from the rest
-    of it, and the scan's own slope and
-    intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
+    It reads as a densitometrist does: a soft ROI, the weights, in the bone of the body that is neither shell nor lesion, and the
+    scan's own slope and intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
     vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
     worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
@@ -98,9 +97,8 @@ class DensityReader(torch.nn.Module):
         super().__init__()
         self.low, self.high = window
         self.trunk = _Trunk(2 + tissues, window, channels)
-        self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
-        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 6, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
-        self.log_width_hu = torch.nn.Parameter(torch.tensor(80.0).log())
+        self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 4, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 7, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,53 +106,35 @@ class DensityReader(torch.nn.Module):
         return self.read(found, beam), weights
 
     def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What a reading rests on (mean and scatter of every tissue and of the bone in HU, share of the bone that is like the rest of
-        it), the weights, and the logits of the body at half of the resolution, (n, 1, z/2, y/2, x/2)."""
+        """What a reading rests on (means and then scatters of the tissues, mean and scatter of the bone, all in HU, and the logarithm of
+        the number of voxels that share the weights), the weights, and the logits of the body at half of the resolution,
+        (n, 1, z/2, y/2, x/2)."""
         maps = self.trunk(hu)
         body, values = maps[:, :1], hu.clamp(self.low, self.high)
         within = torch.nn.functional.interpolate(
             maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
         )
-        smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
-        weights, kept = _without_outliers(torch.softmax(within.flatten(2), dim=2), smooth.flatten(2), torch.exp(self.log_width_hu))
-        bone = _mean_and_scatter(weights, values.flatten(2))
+        weights = torch.softmax(within.flatten(2), dim=2)
+        bone = _mean_and_scatter(weights.detach(), values.flatten(2))
+        extent = -torch.log((weights**2).sum(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
         away = torch.log((1.0 - near).clamp(min=1e-6))
         tissues = torch.softmax((maps[:, 2:] + away).flatten(2), dim=2)
         outside = _mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2))
-        return torch.cat([outside, bone, kept], dim=1), weights.unflatten(2, hu.shape[2:]), body
+        return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), body
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """vBMD and SD (n, 2) from what was found."""
-        outside, bone, kept = found[:, :-3], found[:, -3:-1], found[:, -1:]
+        outside, bone, extent = found[:, :-3], found[:, -3:-1], found[:, -1:]
         scan = torch.cat([outside / 20.0, (beam[:, :1] - 0.7) / 0.1, beam[:, 1:]], dim=1)
         slope, intercept = self.line(scan).unbind(1)
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * bone[:, 0] + 10.0 * intercept
-        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([scan, bone / 100.0, kept], dim=1))[:, 0])
+        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([scan, bone / 100.0, extent - 6.0], dim=1))[:, 0])
         return self.correction(torch.stack([vbmd, sd], dim=1), beam)
 
     def readout(self) -> list[torch.nn.Parameter]:
         """The parameters of ``read``."""
         return [*self.line.parameters(), *self.spread.parameters()]
-
-
-def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as lesions and islands do, and the
-    share of them that is kept, (n, 1).
-
-    A redescending M-estimator of the mean with Gaussian weights (Welsch), three steps; it follows any shift of all HU. It starts
-    from the quantile of 0.3: what is dense and foreign may fill most of the bone, what is soft and foreign hardly ever.
-    """
-    values, order = smooth.sort(dim=2)
-    below = (weights.gather(2, order).cumsum(2) < 0.3).sum(2, keepdim=True)
-    centre = values.gather(2, below.clamp(max=values.shape[2] - 1))
-    kept, share = weights, torch.ones_like(centre)
-    for _step in range(3):
-        kept = weights * torch.exp(-0.5 * ((smooth - centre) / width_hu) ** 2)
-        share = kept.sum(2, keepdim=True).clamp(min=1e-6)
-        kept = kept / share
-        centre = (kept * smooth).sum(2, keepdim=True)
-    return kept, share[:, :, 0]
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -173,7 +153,7 @@ class PoolingReader(torch.nn.Module):
     def __init__(self, window: tuple[float, float] = HU_WINDOW, features: int = 8, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.trunk = _Trunk(1 + features, window, channels)
-        self.head = torch.nn.Sequential(torch.nn.Linear(features + 3, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+        self.head = torch.nn.Sequential(torch.nn.Linear(features + 4, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,8 +176,7 @@ class PoolingReader(torch.nn.Module):
 
 
 class Correction(torch.nn.Module):
-    """What validation found: vBMD = offset + factor · raw where no phantom has calibrated the HU, SD = scale · raw. Does nothing until
-    it is set."""
+    """What validation found: vBMD = offset + factor · raw on a scanner of the training, SD = scale · raw. Does nothing until it is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,5 +184,5 @@ class Correction(torch.nn.Module):
 
     def forward(self, reading: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         offset, factor, scale = self.line[0], self.line[1], self.line[2]
-        corrected = torch.where(beam[:, 2] > 0.5, reading[:, 0], offset + factor * reading[:, 0])
+        corrected = torch.where(beam[:, 3] > 0.5, offset + factor * reading[:, 0], reading[:, 0])
         return torch.stack([corrected, scale * reading[:, 1]], dim=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -29,11 +29,13 @@ _TWO_SIDED_95 = 1.959964
 
 @dataclass(frozen=True)
 class Beam:
-    """What is known of how HU arose: tube voltage in kV (None unknown), and the CaHA line of a phantom in the scan, if any."""
+    """What is known of how HU arose: tube voltage in kV (None unknown), the CaHA line of a phantom in the scan, if any, and whether the
+    scanner is one that the network was trained on."""
 
     kvp: float | None = None
     slope_mg_cm3_per_hu: float | None = None
     intercept_mg_cm3: float = 0.0
+    own: bool = False
 
     @property
     def known(self) -> bool:
@@ -52,10 +54,11 @@ class Beam:
         return (self.slope_mg_cm3_per_hu * hu + self.intercept_mg_cm3) / nominal_slope(_USUAL_KVP)
 
     @property
-    def features(self) -> tuple[float, float, float]:
-        """The network's second input: nominal slope in mg/cm³ CaHA per HU, voltage known, calibrated."""
+    def features(self) -> tuple[float, float, float, float]:
+        """The network's second input: nominal slope in mg/cm³ CaHA per HU, voltage known, calibrated, own scanner and not calibrated."""
         kvp = self.kvp if self.known and not self.calibrated else _USUAL_KVP
-        return nominal_slope(kvp), float(self.known or self.calibrated), float(self.calibrated)
+        known = self.known or self.calibrated
+        return nominal_slope(kvp), float(known), float(self.calibrated), float(self.own and not self.calibrated)
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,16 @@ class Reading:
 def read_density(image: sitk.Image, centre_lps_mm: Sequence[float], device: str, beam: Beam = Beam()) -> Reading:
     """Reading of the vertebra around a point: one crop of HU, of the size and spacing that the network's card names.
 
-    ``image``: HU; ``centre_lps_mm``: centroid of the ROI. Raises Refused (MODEL_DAMAGED, TORCH_MISSING).
+    ``image``: HU; ``centre_lps_mm``: centroid of the ROI. The scanner is the network's own where its card says that it was trained for
+    the scanners it reads (on a hospital's cohort). Raises Refused (MODEL_DAMAGED, TORCH_MISSING).
     """
     torch = import_torch()
     grid = crop_grid(centre_lps_mm)
     hu = beam.calibrated_hu(sitk.GetArrayFromImage(resampled(image, grid)).astype(np.float32))
     network = load(DENSITY, device)
     with one_thread(torch), torch.inference_mode():
-        features = torch.tensor([beam.features], device=device)
+        own = replace(beam, own=beam.own or card(DENSITY)["own_scanners"])
+        features = torch.tensor([own.features], device=device)
         reading, weights = network(torch.from_numpy(hu)[None, None].to(device), features)
     map_ = sitk.GetImageFromArray(weights[0, 0].cpu().numpy())
     map_.CopyInformation(grid)

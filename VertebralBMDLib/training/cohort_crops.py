@@ -139,6 +139,7 @@ def _joined(rows: Sequence[Row], read: Mapping[Row, VertebraCrop]) -> Crops:
     return Crops(
         hu=np.stack([read[row].hu for row in rows]),
         body=np.stack([read[row].body for row in rows]),
+        roi=np.stack([read[row].roi for row in rows]),
         vbmd=np.array([row.vbmd for row in rows], dtype=np.float32),
         kvp=np.array([read[row].kvp for row in rows], dtype=np.float32),
         slope_error=unknown,

@@ -14,14 +14,15 @@ class Crops:
     """One row per vertebra. Crops are larger than what the network reads by a margin on every side, so that they can be read anew.
 
     hu: int16 (n, z, y, x) HU on the network's spacing, axes as LPS. body: uint8 of the same shape, 255 times the share of each
-    voxel in the vertebral body, 0 everywhere where nobody has outlined it. vbmd: reference (n,) mg/cm³ CaHA at 120 kVp. kvp: tube
-    voltage, NaN unknown. slope_error, intercept_hu: known linear error of the scan's HU, NaN where unknown. age: years, NaN
-    unknown. patient, level, site, sex: texts. eligible: False for a vertebra that the paper would not measure (fractured, or too
+    voxel in the vertebral body, 0 everywhere where nobody has outlined it. roi: the same of the ROI of the reference. vbmd: reference
+    (n,) mg/cm³ CaHA at 120 kVp. kvp: tube voltage, NaN unknown. slope_error, intercept_hu: known linear error of the scan's HU, NaN
+    where unknown. age: years, NaN unknown. patient, level, site, sex: texts. eligible: False for a vertebra that the paper would not measure (fractured, or too
     much of its ROI diseased): it is trained on, and judged apart.
     """
 
     hu: np.ndarray
     body: np.ndarray
+    roi: np.ndarray
     vbmd: np.ndarray
     kvp: np.ndarray
     slope_error: np.ndarray

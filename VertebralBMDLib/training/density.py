@@ -20,6 +20,7 @@ from .loop import fit
 
 _AT_ONCE = 32
 _LOW, _OSTEOPOROSIS = 120.0, 80.0
+_ROI_SHARE = 0.5
 
 
 def trained(
@@ -44,14 +45,17 @@ def looks(crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch:
 
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
-    """``reading_loss``; the cross-entropy of the body; and, little, how much of the weights lies outside trabecular bone. The last two
-    leave out looks whose body nobody has outlined (``body`` 0 everywhere)."""
+    """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and that of
+    the weights against the ROI."""
     found, weights, body = model.found(batch["hu"])
     of_reading = reading_loss(model.read(found, batch["beam"]), batch["vbmd"])
-    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean((1, 2, 3, 4))
-    inside = (weights * batch["trabecular"]).sum((1, 2, 3, 4))
-    of_anatomy = (of_body - 0.2 * torch.log(inside + 1e-4)) * batch["body"].amax((1, 2, 3, 4)).gt(0)
-    return of_reading + of_anatomy.mean()
+    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean(
+        (1, 2, 3, 4)
+    )
+    of_body = of_body * batch["body"].amax((1, 2, 3, 4)).gt(0)
+    roi = batch["roi"] / batch["roi"].sum((1, 2, 3, 4), keepdim=True).clamp(min=1.0)
+    of_roi = -(roi * torch.log(weights + 1e-8)).sum((1, 2, 3, 4))
+    return of_reading + of_body.mean() + _ROI_SHARE * of_roi.mean()
 
 
 def reading_loss(reading: torch.Tensor, vbmd: torch.Tensor) -> torch.Tensor:
@@ -66,9 +70,9 @@ def reading_loss(reading: torch.Tensor, vbmd: torch.Tensor) -> torch.Tensor:
     return (likelihood + error.abs()).mean() + error.unflatten(0, (-1, TWINS)).diff(dim=1).abs().mean()
 
 
-def readings(model: torch.nn.Module, crops: Crops, config: DensityConfig) -> np.ndarray:
-    """(n, 2): vBMD and SD in mg/cm³ of every crop, read as a scan is."""
-    hu, beam = middle(crops, config.crop_size)
+def readings(model: torch.nn.Module, crops: Crops, own_sites: frozenset[str], config: DensityConfig) -> np.ndarray:
+    """(n, 2): vBMD and SD in mg/cm³ of every crop, read as a scan is; of ``own_sites`` as one from a scanner of the training."""
+    hu, beam = middle(crops, config.crop_size, own_sites)
     device = next(model.parameters()).device
     with torch.inference_mode():
         parts = [model(some.to(device), of.to(device))[0].cpu() for some, of in zip(hu.split(_AT_ONCE), beam.split(_AT_ONCE))]

@@ -19,21 +19,22 @@ from .density_images import posed, sharpened, trabecular_share, with_lesions
 class Augmentation:
     """How far a crop is changed: uniform within +- a limit, normal with an SD, or a share of all looks.
 
-    turn_deg: rotation about each axis. shift_mm: along each. slope_sd, intercept_sd_hu: of scanners never seen. calibrated,
-    unknown_kvp: shares of vertebrae with HU calibrated by a phantom, and of the others without a tube voltage. mineral_mg_cm3: added
-    to the trabecular bone of this share of looks. lesions: share of looks with a painted lesion, whose reference is that of the bone
-    around it.
+    turn_deg: rotation about each axis. shift_mm: along each. slope_sd, intercept_sd_hu: of scanners never seen. calibrated: share of
+    vertebrae with HU calibrated by a phantom. own: share of the others on one of the own scanners. unknown_kvp: share of these two
+    without a tube voltage. mineral_mg_cm3: added to the trabecular bone of this share of looks. lesions: share of looks with a painted
+    lesion, whose reference is that of the bone around it.
     """
 
     turn_deg: float = 12.0
     shift_mm: float = 5.0
-    slope_sd: float = 0.08
+    slope_sd: float = 0.06
     intercept_sd_hu: float = 5.0
     calibrated: float = 0.25
+    own: float = 0.5
     unknown_kvp: float = 0.1
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
-    lesions: float = 0.3
+    lesions: float = 0.4
     noise_hu: float = 20.0
 
 
@@ -49,45 +50,47 @@ def density_batches(
 ) -> Iterator[dict]:
     """Endless batches of ``batch`` looks, two after each other at every vertebra; half of those from ``own_sites``, if there are any.
 
-    ``hu``: (n, 1, z, y, x); ``body``, ``trabecular``: shares of every voxel, of the same shape; ``beam``: (n, 3); ``vbmd``: (n,).
+    ``hu``: (n, 1, z, y, x); ``body``, ``roi``: shares of every voxel, of the same shape; ``beam``: (n, 4); ``vbmd``: (n,).
     """
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     is_own = np.isin(crops.site, sorted(own_sites))
     groups = [rows for rows in (np.flatnonzero(is_own), np.flatnonzero(~is_own)) if len(rows)]
     turns = itertools.cycle(groups)
+    own_errors = np.unique(np.stack([crops.slope_error, crops.intercept_hu], axis=1)[is_own & ~np.isnan(crops.slope_error)], axis=0)
     while True:
         rows = [int(rng.choice(next(turns))) for _ in range(batch // TWINS)]
-        yield _looks(crops, rows, shape, spacing_mm, own_sites, augmentation, rng, generator)
+        scanners = [_scanner(crops, row, is_own[row], own_errors, augmentation, rng) for row in rows]
+        yield _looks(crops, rows, scanners, shape, spacing_mm, augmentation, rng, generator)
 
 
-def middle(crops: Crops, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """All crops as the network reads them, without any change: (n, 1, z, y, x) HU and (n, 3) beams."""
+def middle(crops: Crops, shape: Sequence[int], own_sites: frozenset[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """All crops as the network reads them, without any change: (n, 1, z, y, x) HU and (n, 4) beams."""
     start = [(have - want) // 2 for have, want in zip(crops.hu.shape[1:], shape)]
     window = tuple(slice(s, s + want) for s, want in zip(start, shape))
-    beams = [Beam(None if np.isnan(kvp) else float(kvp)).features for kvp in crops.kvp]
+    beams = [Beam(None if np.isnan(kvp) else float(kvp), own=site in own_sites).features for kvp, site in zip(crops.kvp, crops.site)]
     return torch.from_numpy(crops.hu[(slice(None), *window)].astype(np.float32))[:, None], torch.tensor(beams)
 
 
-def _looks(crops: Crops, rows: Sequence[int], shape, spacing_mm: float, own_sites, how: Augmentation, rng, generator) -> dict:
-    pairs = np.repeat(rows, TWINS)
-    whole = torch.from_numpy(np.stack([crops.hu[pairs], crops.body[pairs] / 255.0], axis=1).astype(np.float32))
-    hu, body = posed(whole, shape, spacing_mm, how.turn_deg, how.shift_mm, rng).split(1, dim=1)
-    trabecular = trabecular_share(body)
+def _looks(
+    crops: Crops, rows: Sequence[int], scanners: Sequence[_Scanner], shape, spacing_mm: float, how: Augmentation, rng, generator
+) -> dict:
+    pairs, scanners = np.repeat(rows, TWINS), [scanner for scanner in scanners for _ in range(TWINS)]
+    whole = np.stack([crops.hu[pairs], crops.body[pairs] / 255.0, crops.roi[pairs] / 255.0], axis=1).astype(np.float32)
+    hu, body, roi = posed(torch.from_numpy(whole), shape, spacing_mm, how.turn_deg, how.shift_mm, rng).split(1, dim=1)
     vbmd = torch.from_numpy(crops.vbmd[pairs])
     measurable = ~np.isnan(crops.slope_error[pairs]) & (crops.body[pairs].max(axis=(1, 2, 3)) > 0)
     added = _added(vbmd, how, rng) * torch.from_numpy(measurable)
-    scanners = [scanner for row in rows for scanner in [_scanner(crops, row, own_sites, how, rng)] * TWINS]
     added_hu = added / torch.tensor([scanner.nominal_slope for scanner in scanners])
     ideal = torch.cat([scanner.ideal(one) for scanner, one in zip(scanners, hu.split(1))])
-    ideal = ideal + added_hu[:, None, None, None, None] * trabecular
-    ideal, trabecular = with_lesions(ideal, trabecular, body, how.lesions, spacing_mm, rng)
+    ideal = ideal + added_hu[:, None, None, None, None] * trabecular_share(body)
+    ideal, roi = with_lesions(ideal, roi, body, how.lesions, spacing_mm, rng)
     hu = torch.cat([scanner.seen(one) for scanner, one in zip(scanners, ideal.split(1))])
     beam = torch.tensor([scanner.beam.features for scanner in scanners])
     return {
         "hu": sharpened(hu, how.noise_hu, rng, generator),
         "body": body,
-        "trabecular": trabecular,
+        "roi": roi,
         "beam": beam,
         "vbmd": vbmd + added,
     }
@@ -123,20 +126,22 @@ class _Scanner:
         return hu * (1.0 + _tapered(hu) * self.slope) + _tapered(hu) * self.intercept_hu
 
 
-def _scanner(crops: Crops, row: int, own_sites: frozenset[str], how: Augmentation, rng: np.random.Generator) -> _Scanner:
-    """One that a phantom has calibrated to 120 kV, else the crop's own as it is where it is of ``own_sites``, else an unseen one."""
+def _scanner(crops: Crops, row: int, is_own: bool, own_errors: np.ndarray, how: Augmentation, rng: np.random.Generator) -> _Scanner:
+    """One that a phantom has calibrated to 120 kV, else an own one (the crop's, or for others any; ``own_errors`` (n, 2): slope, HU), else
+    an unseen one. A crop whose error nobody knows stays as it is."""
     kvp = float(crops.kvp[row])
     error = float(crops.slope_error[row]), float(crops.intercept_hu[row])
-    beam = Beam(None if np.isnan(kvp) or rng.random() < how.unknown_kvp else kvp)
+    told = None if np.isnan(kvp) or rng.random() < how.unknown_kvp else kvp
     nominal, usual = nominal_slope(120.0 if np.isnan(kvp) else kvp), nominal_slope(120.0)
     if np.isnan([*error, kvp]).any():
-        return _Scanner((0.0, 0.0), 0.0, 0.0, nominal, beam)
+        return _Scanner((0.0, 0.0), 0.0, 0.0, nominal, Beam(told, own=bool(is_own)))
     if rng.random() < how.calibrated:
         slope, offset = rng.normal(0.0, _CALIBRATION_SDS)
         return _Scanner(error, slope, offset / usual, nominal, Beam(kvp, 1.0), nominal / usual)
-    if crops.site[row] in own_sites:
-        return _Scanner(error, *error, nominal, beam)
-    return _Scanner(error, rng.normal(0.0, how.slope_sd), rng.normal(0.0, how.intercept_sd_hu), nominal, beam)
+    if len(own_errors) and rng.random() < how.own:
+        own = error if is_own else own_errors[rng.integers(len(own_errors))].tolist()
+        return _Scanner(error, *own, nominal, Beam(told, own=True))
+    return _Scanner(error, rng.normal(0.0, how.slope_sd), rng.normal(0.0, how.intercept_sd_hu), nominal, Beam(told))
 
 
 def _tapered(hu: torch.Tensor) -> torch.Tensor:

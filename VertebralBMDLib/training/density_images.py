@@ -13,7 +13,7 @@ from torch.nn import functional
 #: (qct_facts 5.9).
 _HALF_AXES_MM = 3.0, 16.0
 _LYTIC_HU, _BLASTIC_HU = (0.0, 90.0), (250.0, 950.0)
-#: Share of the trabecular bone that lesions leave at least; with less there is no density to be read.
+#: Share of the ROI that lesions leave at least; with less there is no density to be read.
 _LEAST_LEFT = 0.2
 
 
@@ -60,28 +60,28 @@ def blurred(images: torch.Tensor, sd: np.ndarray) -> torch.Tensor:
 
 
 def with_lesions(
-    hu: torch.Tensor, trabecular: torch.Tensor, body: torch.Tensor, share: float, spacing_mm: float, rng: np.random.Generator
+    hu: torch.Tensor, roi: torch.Tensor, body: torch.Tensor, share: float, spacing_mm: float, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A focal lesion painted into the body of this share of the images (all (n, 1, z, y, x)), and the trabecular bone that it leaves.
+    """A focal lesion painted into the body of this share of the images (all (n, 1, z, y, x)), and the ROI that it leaves.
 
     An ellipsoid with a wavy surface around a random point of the body, lytic, blastic, or both in patches; it keeps the noise of the
-    image. None where nobody has outlined the body, or where it would leave hardly any of the bone.
+    image. None where nobody has outlined the body, or where it would leave hardly any of the ROI.
     """
     chosen = (rng.random(len(hu)) < share) & (body.amax((1, 2, 3, 4)) > 0.5).numpy()
     if not chosen.any():
-        return hu, trabecular
+        return hu, roi
     at = torch.from_numpy(np.flatnonzero(chosen))
     cover, inside = zip(*(_lesion(one[0], spacing_mm, rng) for one in body[at]))
     cover = torch.stack(cover)[:, None] * body[at]
-    left = trabecular[at] * (1.0 - cover)
-    kept = left.sum((1, 2, 3, 4), keepdim=True) >= _LEAST_LEFT * trabecular[at].sum((1, 2, 3, 4), keepdim=True)
+    left = roi[at] * (1.0 - cover)
+    kept = left.sum((1, 2, 3, 4), keepdim=True) >= _LEAST_LEFT * roi[at].sum((1, 2, 3, 4), keepdim=True)
     cover = cover * kept
     few = hu[at]
     noise = few - blurred(few, np.full((len(few), 3), 1.0))
-    hu, trabecular = hu.clone(), trabecular.clone()
+    hu, roi = hu.clone(), roi.clone()
     hu[at] = few + cover * (torch.stack(inside)[:, None] + noise - few)
-    trabecular[at] = trabecular[at] * (1.0 - cover)
-    return hu, trabecular
+    roi[at] = roi[at] * (1.0 - cover)
+    return hu, roi
 
 
 def _lesion(body: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -112,9 +112,11 @@ def _shipped(
         "validation, after correction": _judged_on(rows, corrected, cohort),
     }
     crop = {"shape": list(config.crop_size), "spacing_mm": config.spacing_mm, "hu_window": list(config.crop_normalizers)}
-    example = torch.zeros(1, 1, *config.crop_size), torch.tensor([[0.74, 1.0, 0.0]])
+    example = torch.zeros(1, 1, *config.crop_size), torch.tensor([[0.74, 1.0, 0.0, 0.0]])
     draw_curve(output / head / "pretraining" / "log.jsonl", output / f"{name}.png", f"{head}, pretraining")
-    return export(model, example, output, name, asdict(config) | {"head": head}, results, crop=crop)
+    # Simulated scanners, whose errors are known, are nobody's; those of a hospital's cohort are what its network will read.
+    own_scanners = bool(np.isnan(crops.slope_error).any())
+    return export(model, example, output, name, asdict(config) | {"head": head}, results, crop=crop, own_scanners=own_scanners)
 
 
 def cross_validated(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folder: Path) -> dict[int, dict[str, float]]:
@@ -156,7 +158,7 @@ def _fold(head: str, config: DensityConfig, varied: Crops, cohort: Cohort, folde
     place = folder / f"fold-{fold}"
 
     def watch(step: int, model: torch.nn.Module) -> None:
-        np.save(_readings(folder, fold, step), readings(model, unseen, config))
+        np.save(_readings(folder, fold, step), readings(model, unseen, cohort.sites, config))
 
     seen = (cohort.fold >= 0) & (cohort.fold != fold)
     model = _on_cohort(head, config, varied, cohort, seen, folder, place, config.training.steps, watch)
@@ -202,7 +204,7 @@ def _correct(model: torch.nn.Module, read: np.ndarray, vbmd: np.ndarray) -> None
 
 def _corrected(model: torch.nn.Module, read: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return model.correction(torch.from_numpy(read), torch.zeros(len(read), 3)).numpy()
+        return model.correction(torch.from_numpy(read), torch.tensor([[0.74, 1.0, 0.0, 1.0]]).repeat(len(read), 1)).numpy()
 
 
 def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Path, record: Path) -> None:
@@ -211,7 +213,7 @@ def _open_test(config: DensityConfig, cohort: Cohort, output: Path, network: Pat
     if not len(locked):
         return
     opened = _check_lock(network, record)
-    read = readings(torch.jit.load(str(network)).eval(), locked, config)
+    read = readings(torch.jit.load(str(network)).eval(), locked, cohort.sites, config)
     if not opened:
         found = {"eligible": _judged_on(cohort.fold < 0, read, cohort), "all": judged(read, locked.vbmd)}
         opened = {"opened": datetime.now(timezone.utc).isoformat(timespec="seconds"), "sha256": sha256(network), **found}

@@ -46,12 +46,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class VertebraCrop:
-    """One vertebra as it was read. ``hu``: int16 and ``body``: uint8, 255 times the share of the body (0 everywhere where only
-    the ROI is given), both (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI; ``kvp``: NaN unknown; ``refusal``: why
-    there is no crop, "" where there is one."""
+    """One vertebra as it was read. ``hu``: int16; ``body``, ``roi``: uint8, 255 times the share of the body (0 everywhere where
+    only the ROI is given) and of the ROI; all (z, y, x) along the patient's axes; ``roi_hu``: mean of the ROI;
+    ``kvp``: NaN unknown; ``refusal``: why there is no crop, "" where there is one."""
 
     hu: np.ndarray
     body: np.ndarray
+    roi: np.ndarray
     roi_hu: float
     kvp: float
     refusal: str = ""
@@ -76,9 +77,12 @@ def _by_level(scan: Scan, wanted: Wanted, levels: Sequence[str]) -> dict[str, Ve
     regions, missing = regions_of(scan, vertebrae, Settings(), levels)
     found = {level: left_out(reason(Refused(code)), wanted) for level, code in missing.items()}
     for region in regions:
-        roi_hu = float(region.hu[region.roi.roi].mean())
+        inside = np.zeros(scan.hu.shape, np.uint8)
+        inside[region.place] = region.roi.roi
+        roi = sitk.GetImageFromArray(inside)
+        roi.CopyInformation(scan.image)
         body = vertebrae.label_map == region.vertebra.label
-        found[region.vertebra.level] = _crop(scan, wanted, region.centre_lps_mm, body, roi_hu)
+        found[region.vertebra.level] = _crop(scan, wanted, region.centre_lps_mm, body, roi)
     return found
 
 
@@ -93,7 +97,7 @@ def _by_roi(scan: Scan, wanted: Wanted, path: Path, level: str) -> VertebraCrop:
         return left_out(reason(refusal), wanted)
     inside = sitk.GetArrayViewFromImage(roi) > 0
     centre = scan.image.TransformContinuousIndexToPhysicalPoint(np.argwhere(inside).mean(axis=0)[::-1].tolist())
-    return _crop(scan, wanted, centre, None, float(scan.hu[inside].mean()))
+    return _crop(scan, wanted, centre, None, roi)
 
 
 def _roi_label(labels: sitk.Image, level: str) -> int:
@@ -108,20 +112,26 @@ def _roi_label(labels: sitk.Image, level: str) -> int:
     return found[0]
 
 
-def _crop(scan: Scan, wanted: Wanted, centre_lps_mm: Sequence[float], body: sitk.Image | None, roi_hu: float) -> VertebraCrop:
-    """HU (int16) and share of ``body``, where it is known (uint8, 255 is all), around a point."""
+def _crop(scan: Scan, wanted: Wanted, centre_lps_mm: Sequence[float], body: sitk.Image | None, roi: sitk.Image) -> VertebraCrop:
+    """HU and shares around a point; ``body`` (where it is known) and ``roi``: masks on the scan's grid."""
     grid = box_grid(centre_lps_mm, wanted.shape[::-1], wanted.spacing_mm)
     hu = sitk.GetArrayFromImage(resampled(scan.image, grid)).round().astype(np.int16)
-    share = np.zeros(hu.shape)
-    if body is not None:
-        share = sitk.GetArrayFromImage(resampled(sitk.Cast(body, sitk.sitkFloat32), grid, outside=0.0))
+    body_share = np.zeros(hu.shape, np.uint8) if body is None else _share(body, grid)
+    roi_hu = float(scan.hu[sitk.GetArrayViewFromImage(roi) > 0].mean())
     kvp = scan.acquisition.kvp
-    return VertebraCrop(hu, (255 * share).round().astype(np.uint8), roi_hu, np.nan if kvp is None else kvp)
+    return VertebraCrop(hu, body_share, _share(roi, grid), roi_hu, np.nan if kvp is None else kvp)
+
+
+def _share(mask: sitk.Image, grid: sitk.Image) -> np.ndarray:
+    """Share of a mask in every voxel of ``grid``, uint8, 255 is all."""
+    share = sitk.GetArrayFromImage(resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, outside=0.0))
+    return (255 * share).round().astype(np.uint8)
 
 
 def left_out(why: str, wanted: Wanted) -> VertebraCrop:
     """A vertebra without a crop, and why."""
-    return VertebraCrop(np.zeros(wanted.shape, np.int16), np.zeros(wanted.shape, np.uint8), np.nan, np.nan, why)
+    nothing = np.zeros(wanted.shape, np.uint8)
+    return VertebraCrop(nothing.astype(np.int16), nothing, nothing, np.nan, np.nan, why)
 
 
 def reason(refusal: Refused) -> str:

@@ -86,13 +86,15 @@ def crop_of_case(case: Case, level: str, shape: Sequence[int], spacing_mm: float
     piece = scan_piece(case.spec, level, _SPARE_MM + spacing_mm * np.array(shape[::-1]))
     if piece.vbmd_mg_cm3 is None or not piece.roi.any():
         return None
-    hu, body = _read(piece, shape, spacing_mm)
+    hu, *shares = _read(piece, shape, spacing_mm)
+    body, roi = (np.rint(255 * share).astype(np.uint8)[None] for share in shares)
     scanner = case.spec.scanner
     numbers = {"kvp": scanner.kvp, "slope_error": scanner.slope_error, "intercept_hu": scanner.intercept_hu, "age": case.spec.age}
     texts = {"patient": case.id, "level": level, "site": case.site, "sex": case.spec.sex}
     return Crops(
         hu=np.rint(hu).astype(np.int16)[None],
-        body=np.rint(255 * body).astype(np.uint8)[None],
+        body=body,
+        roi=roi,
         vbmd=np.array([piece.vbmd_mg_cm3], dtype=np.float32),
         eligible=np.array([is_eligible(case, level, piece.truth)]),
         **{key: np.array([value], dtype=np.float32) for key, value in numbers.items()},
@@ -110,11 +112,9 @@ def is_eligible(case: Case, level: str, truth: dict) -> bool:
 _SPARE_MM = 8.0
 
 
-def _read(piece: SimulatedCrop, shape: Sequence[int], spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """HU and share of the body, (z, y, x) = ``shape``, around the centroid of the true ROI."""
-    hu, body, roi = (
-        to_image(array, piece.grid, np.zeros(3)) for array in (piece.hu, piece.body.astype(np.float32), piece.roi.astype(np.uint8))
-    )
+def _read(piece: SimulatedCrop, shape: Sequence[int], spacing_mm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """HU and shares of the body and of the true ROI, (z, y, x) = ``shape``, around the centroid of the ROI."""
+    hu, body, roi = (to_image(array.astype(np.float32), piece.grid, np.zeros(3)) for array in (piece.hu, piece.body, piece.roi))
     k, j, i = (float(axis.mean()) for axis in np.nonzero(piece.roi))
     grid = box_grid(roi.TransformContinuousIndexToPhysicalPoint((i, j, k)), shape[::-1], spacing_mm)
-    return tuple(sitk.GetArrayFromImage(resampled(image, grid, outside)) for image, outside in ((hu, -1024.0), (body, 0.0)))
+    return tuple(sitk.GetArrayFromImage(resampled(image, grid, outside)) for image, outside in ((hu, -1024.0), (body, 0.0), (roi, 0.0)))
