@@ -235,7 +235,13 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=Tr
     weights[(slice(None), 0, *at)] = 1.0
     logits = torch.where(inside[:, :, ::2, ::2, ::2] > 0, body, -body)
     model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, logits)
-    batch = {"hu": None, "beam": None, "vbmd": torch.tensor([100.0, 100.0]), "body": inside * outlined, "roi": inside}
+    batch = {
+        "hu": torch.zeros_like(inside),
+        "beam": torch.tensor([[0.74, 1.0, 0.0, 0.0]]).repeat(2, 1),
+        "vbmd": torch.tensor([100.0, 100.0]),
+        "body": inside * outlined,
+        "roi": inside,
+    }
     return float(density.density_loss(model, batch))
 
 

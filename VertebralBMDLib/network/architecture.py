@@ -118,8 +118,7 @@ class DensityReader(torch.nn.Module):
         bone = _mean_and_scatter(weights.detach(), values.flatten(2))
         extent = -torch.log((weights**2).sum(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
-        away = torch.log((1.0 - near).clamp(min=1e-6))
-        tissues = torch.softmax((maps[:, 2:] + away).flatten(2), dim=2)
+        tissues = torch.softmax(maps[:, 2:].masked_fill(near > 0.5, -1e4).flatten(2), dim=2)
         outside = _mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2))
         return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), body
 

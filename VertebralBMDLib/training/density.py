@@ -45,8 +45,8 @@ def looks(crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch:
 
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
-    """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and that of
-    the weights against the ROI."""
+    """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and how far
+    the weights are from the ROI, in place (cross-entropy) and in the mean HU under them (in units of 10 mg/cm³)."""
     found, weights, body = model.found(batch["hu"])
     of_reading = reading_loss(model.read(found, batch["beam"]), batch["vbmd"])
     of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean(
@@ -54,8 +54,9 @@ def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     )
     of_body = of_body * batch["body"].amax((1, 2, 3, 4)).gt(0)
     roi = batch["roi"] / batch["roi"].sum((1, 2, 3, 4), keepdim=True).clamp(min=1.0)
-    of_roi = -(roi * torch.log(weights + 1e-8)).sum((1, 2, 3, 4))
-    return of_reading + of_body.mean() + _ROI_SHARE * of_roi.mean()
+    of_place = -(roi * torch.log(weights + 1e-8)).sum((1, 2, 3, 4))
+    of_hu = ((weights - roi) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
+    return of_reading + of_body.mean() + (_ROI_SHARE * of_place + of_hu).mean()
 
 
 def reading_loss(reading: torch.Tensor, vbmd: torch.Tensor) -> torch.Tensor:
