@@ -63,3 +63,24 @@ def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
     steps = [read(bone + 50.0) - read(bone) for bone in (200.0, 300.0, 600.0)]
     assert steps == pytest.approx([steps[0]] * 3, rel=1e-3) and steps[0] > 20.0
     assert read(200.0, tissue=-100.0) != pytest.approx(read(200.0), abs=0.1)
+
+
+def test_a_lesion_that_the_roi_has_not_left_out_moves_a_reading_by_much_less_than_the_mean():
+    torch.manual_seed(0)
+    reader = DensityReader().eval()
+    reader.trunk = Seen()
+
+    def read(lesion_hu):
+        hu = torch.full((1, 1, 16, 24, 24), 40.0)
+        hu[:, :, 4:12, 6:18, 6:18] = 200.0
+        hu[:, :, 6:10, 10:14, 10:14] = lesion_hu
+        with torch.inference_mode():
+            reading, weights = reader(hu, BEAM[None])
+        return float(reading[0, 0]), float(weights[0, 0, 7:9, 11:13, 11:13].sum() / weights.sum())
+
+    plain, share = read(200.0)
+    for lesion_hu in (700.0, 1200.0):
+        moved, kept = read(lesion_hu)
+        # 4 x 4 x 4 of 8 x 12 x 12 voxels; HU end at 900.
+        mean = 64 / 1152 * (min(lesion_hu, 900.0) - 200.0) * float(BEAM[0])
+        assert abs(moved - plain) < 0.5 * mean and kept < 0.01 * share

@@ -216,12 +216,12 @@ def test_half_of_a_batch_comes_from_the_cohort():
 class Fixed(torch.nn.Module):
     """Says what it was told to, whatever it sees."""
 
-    def __init__(self, reading, weights, body):
+    def __init__(self, reading, soft_roi, body):
         super().__init__()
-        self.says = reading, weights, body
+        self.says = reading, soft_roi, body
 
     def found(self, hu):
-        return None, *self.says[1:]
+        return None, None, *self.says[1:]
 
     def read(self, found, beam):
         return self.says[0]
@@ -275,6 +275,7 @@ def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeyp
         bone = seen[:, :1] * seen[:, 1:] / 0.74
         return (
             torch.cat([tissues, torch.full_like(tissues, 10.0), bone, torch.full_like(bone, 30.0), torch.ones_like(bone)], dim=1),
+            None,
             None,
             None,
         )

@@ -87,8 +87,8 @@ class DensityReader(torch.nn.Module):
     ``hu``: (n, 1, z, y, x). ``beam``: (n, 4): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
     known, 1 where the HU were calibrated with a phantom, 1 on a scanner of its training.
 
-    It reads as a densitometrist does: a soft ROI, the weights, in the bone of the body that is neither shell nor lesion, and the
-    scan's own slope and intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
+    It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, less the weight of what is
+    far from the rest of it all the same, and the scan's own slope and intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
     vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
     worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
@@ -102,25 +102,27 @@ class DensityReader(torch.nn.Module):
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found, weights, _body = self.found(hu)
+        found, weights, _roi, _body = self.found(hu)
         return self.read(found, beam), weights
 
-    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What a reading rests on (means and then scatters of the tissues, mean and scatter of the bone, all in HU, and the logarithm of
-        the number of voxels that share the weights), the weights, and the logits of the body at half of the resolution,
-        (n, 1, z/2, y/2, x/2)."""
+        the number of voxels that share the weights), the weights, the soft ROI that they were before outliers lost theirs, and the logits
+        of the body at half of the resolution, (n, 1, z/2, y/2, x/2). Of these only the soft ROI teaches the map that it comes from."""
         maps = self.trunk(hu)
         body, values = maps[:, :1], hu.clamp(self.low, self.high)
         within = torch.nn.functional.interpolate(
             maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
         )
-        weights = torch.softmax(within.flatten(2), dim=2)
-        bone = _mean_and_scatter(weights.detach(), values.flatten(2))
+        roi = torch.softmax(within.flatten(2), dim=2)
+        smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
+        weights = _without_outliers(roi.detach(), smooth.flatten(2))
+        bone = _mean_and_scatter(weights, values.flatten(2))
         extent = -torch.log((weights**2).sum(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
         tissues = torch.softmax(maps[:, 2:].masked_fill(near > 0.5, -1e4).flatten(2), dim=2)
         outside = _mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2))
-        return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), body
+        return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), roi.unflatten(2, hu.shape[2:]), body
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """vBMD and SD (n, 2) from what was found."""
@@ -134,6 +136,24 @@ class DensityReader(torch.nn.Module):
     def readout(self) -> list[torch.nn.Parameter]:
         """The parameters of ``read``."""
         return [*self.line.parameters(), *self.spread.parameters()]
+
+
+def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: float = 130.0) -> torch.Tensor:
+    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as those of a lesion do.
+
+    A redescending M-estimator of the mean with Gaussian weights (Welsch), three steps; it follows any shift of all HU. It starts
+    below the median: what is dense and foreign may fill more of the bone than what is soft and foreign. The width is twice the scatter
+    of dense trabecular bone, so that uneven bone keeps its weight.
+    """
+    values, order = smooth.sort(dim=2)
+    below = (weights.gather(2, order).cumsum(2) < 0.4).sum(2, keepdim=True)
+    centre = values.gather(2, below.clamp(max=values.shape[2] - 1))
+    kept = weights
+    for _step in range(3):
+        kept = weights * torch.exp(-0.5 * ((smooth - centre) / width_hu) ** 2)
+        kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-6)
+        centre = (kept * smooth).sum(2, keepdim=True)
+    return kept
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -156,13 +176,13 @@ class PoolingReader(torch.nn.Module):
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found, weights, _body = self.found(hu)
+        found, weights, _roi, _body = self.found(hu)
         return self.read(found, beam), weights
 
-    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """As ``DensityReader.found``."""
-        maps = self.trunk(hu)
-        return maps[:, 1:].mean((2, 3, 4)), torch.full_like(hu, 1.0 / hu[0].numel()), maps[:, :1]
+        maps, even = self.trunk(hu), torch.full_like(hu, 1.0 / hu[0].numel())
+        return maps[:, 1:].mean((2, 3, 4)), even, even, maps[:, :1]
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """As ``DensityReader.read``."""

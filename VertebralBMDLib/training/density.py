@@ -46,16 +46,16 @@ def looks(crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch:
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
     """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and how far
-    the weights are from the ROI, in place (cross-entropy) and in the mean HU under them (in units of 10 mg/cm³)."""
-    found, weights, body = model.found(batch["hu"])
+    the soft ROI is from the ROI, in place (cross-entropy) and in the mean HU under it (in units of 10 mg/cm³)."""
+    found, _weights, soft, body = model.found(batch["hu"])
     of_reading = reading_loss(model.read(found, batch["beam"]), batch["vbmd"])
     of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean(
         (1, 2, 3, 4)
     )
     of_body = of_body * batch["body"].amax((1, 2, 3, 4)).gt(0)
     roi = batch["roi"] / batch["roi"].sum((1, 2, 3, 4), keepdim=True).clamp(min=1.0)
-    of_place = -(roi * torch.log(weights + 1e-8)).sum((1, 2, 3, 4))
-    of_hu = ((weights - roi) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
+    of_place = -(roi * torch.log(soft + 1e-8)).sum((1, 2, 3, 4))
+    of_hu = ((soft - roi) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
     return of_reading + of_body.mean() + (_ROI_SHARE * of_place + of_hu).mean()
 
 
