@@ -83,19 +83,19 @@ SAMPLES = tuple(
             name="phantom",
             title="Simulated patient with phantom",
             options="--seed 11 --sex F --age 68 --vbmd 92 --phantom qrm-bdc3 --levels T10,S1".split(),
-            sha256="647395042e735272d5d654de11d9a8276fa93fe775a79bceb0a2c79e438ee3a6",
+            sha256="de0220054e02bb9cde9559f4c9352b48ed71727dc629700f76b79fcee05e4b48",
         ),
         dict(
             name="tissue",
             title="Simulated patient without phantom",
             options="--seed 12 --sex M --age 55 --vbmd 130 --levels T10,S1".split(),
-            sha256="c208af2a45d92b4cf78190093edc05848042a21b03959a5c6c0ceb2aca18d52b",
+            sha256="25d005b9996f8fd60397e11b498467e3c980749020fb4b280688e88489ae8448",
         ),
         dict(
             name="metastasis",
             title="Simulated fracture and metastasis",
             options="--seed 13 --sex F --age 63 --vbmd 110 --phantom qrm-bdc3 --levels T10,S1".split(),
-            sha256="936571c018acac0908da7a46f2a9e0c3026e54e5a5c10480c780b0c3ff39d6e8",
+            sha256="8f11ea095dd225201ac055aeaa25ca98eee806fedf66a898a7e71fb0313b1cbd",
             findings={
                 "fractures": [{"level": "L1", "kind": "wedge", "loss": 0.3}],
                 "lesions": [
