@@ -116,7 +116,7 @@ class DensityReader(torch.nn.Module):
         )
         roi = torch.softmax(within.flatten(2), dim=2)
         smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
-        weights = _without_outliers(roi.detach(), smooth.flatten(2))
+        weights = _without_outliers(roi.detach(), values.flatten(2), smooth.flatten(2))
         bone = _mean_and_scatter(weights, values.flatten(2))
         extent = -torch.log((weights**2).sum(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
@@ -138,22 +138,26 @@ class DensityReader(torch.nn.Module):
         return [*self.line.parameters(), *self.spread.parameters()]
 
 
-def _without_outliers(weights: torch.Tensor, smooth: torch.Tensor, width_hu: float = 130.0) -> torch.Tensor:
+def _without_outliers(weights: torch.Tensor, values: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
     """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as those of a lesion do.
 
-    A redescending M-estimator of the mean with Gaussian weights (Welsch), three steps; it follows any shift of all HU. It starts
-    below the median: what is dense and foreign may fill more of the bone than what is soft and foreign. The width is twice the scatter
-    of dense trabecular bone, so that uneven bone keeps its weight.
+    A redescending M-estimator of the mean with Gaussian weights (Welsch), 100 HU wide, three steps; it follows any shift of all HU. It
+    starts below the median: what is dense and foreign may fill more of the bone than what is soft and foreign. As it takes uneven bone
+    for a lesion too, it has its say only where it moves the mean of ``values`` by a third of the scatter that it leaves, which bone without
+    a lesion hardly ever does.
     """
-    values, order = smooth.sort(dim=2)
+    ordered, order = smooth.sort(dim=2)
     below = (weights.gather(2, order).cumsum(2) < 0.4).sum(2, keepdim=True)
-    centre = values.gather(2, below.clamp(max=values.shape[2] - 1))
+    centre = ordered.gather(2, below.clamp(max=ordered.shape[2] - 1))
     kept = weights
     for _step in range(3):
-        kept = weights * torch.exp(-0.5 * ((smooth - centre) / width_hu) ** 2)
+        kept = weights * torch.exp(-0.5 * ((smooth - centre) / 100.0) ** 2)
         kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-6)
         centre = (kept * smooth).sum(2, keepdim=True)
-    return kept
+    mean, scatter = _mean_and_scatter(kept, values).split(1, dim=1)
+    moved = (mean - (weights * values).sum(2)).abs() / scatter
+    lesion = torch.sigmoid((moved - 0.3) / 0.0375)
+    return weights + lesion[:, :, None] * (kept - weights)
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
