@@ -17,7 +17,7 @@ SMALL = dict(
     name="small",
     title="Small one",
     options="--seed 1 --levels L1,L2 --spacing-mm 4,4,6".split(),
-    sha256="ee0c143c3987d7e3797ef1f048909377a2d7e5127c340966d5f09a45362b0c00",
+    sha256="0e20b83cf9d53177d5112a285762bad172e53bb2908da8aaeeee1cb9e7e9da4f",
 )
 RECORDED_WITH = ("2.4.6", "1.17.1", "x86_64")
 
