@@ -30,9 +30,9 @@ def a_cohort(vbmd) -> tuple[list[Row], Crops]:
     hu = np.random.default_rng(3).integers(-100, 300, (count, 2, 2, 2)).astype(np.int16)
     numbers = {name: np.zeros(count, np.float32) for name in ("kvp", "slope_error", "intercept_hu", "age")}
     texts = {name: np.array([getattr(row, name) for row in rows]) for name in ("patient", "level", "site", "sex")}
-    return rows, Crops(
-        hu=hu, body=np.zeros(hu.shape, np.uint8), vbmd=np.asarray(vbmd, np.float32), eligible=np.ones(count, bool), **numbers, **texts
-    )
+    nowhere = np.zeros(hu.shape, np.uint8)
+    vbmd = np.asarray(vbmd, np.float32)
+    return rows, Crops(hu=hu, body=nowhere, roi=nowhere, vbmd=vbmd, eligible=np.ones(count, bool), **numbers, **texts)
 
 
 def told(vbmd, roi_hu) -> str:

@@ -14,7 +14,7 @@ from VertebralBMDLib.training.export import export  # noqa: E402
 
 def test_an_exported_network_repeats_the_trained_one_and_its_card_holds_its_checksum(tmp_path):
     torch.manual_seed(0)
-    model, example = DensityReader().eval(), (torch.randn(2, 1, 16, 24, 32) * 100, torch.tensor([[0.74, 1.0, 0.0]] * 2))
+    model, example = DensityReader().eval(), (torch.randn(2, 1, 16, 24, 32) * 100, torch.tensor([[0.74, 1.0, 0.0, 0.0]] * 2))
     path = export(model, example, tmp_path, "density", {"steps": 3}, {"rmse": 1.0}, crop={"spacing_mm": 2.0})
     card = json.loads((tmp_path / "density.json").read_text(encoding="utf-8"))
     assert (
