@@ -1,5 +1,7 @@
 """Training crops: shape, truth that the crop really shows, repeatability."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -51,6 +53,17 @@ def test_a_crop_shows_the_patient_that_is_scanned_whole():
     reads = [sitk.GetArrayViewFromImage(patient.image)[sitk.GetArrayViewFromImage(patient.rois) == 20].mean(), crop.hu[crop.roi].mean()]
     assert reads[0] == pytest.approx(reads[1], abs=2.0)
     assert crop.truth["roi"] == patient.truth["levels"]["L1"]["roi"]
+
+
+def test_a_piece_has_the_beam_of_the_whole_scan():
+    scanner = Scanner(beam_hardening=0.4, scatter=0.01)
+    spec = PatientSpec(18, "F", 60.0, 140.0, levels=("L1", "L2"), spacing_mm=(1.0, 1.0, 2.0), phantom="qrm-bdc3", scanner=scanner)
+    patient, piece = simulate_patient(spec), scan_piece(spec, "L1", (90.0, 80.0, 50.0))
+    whole = sitk.GetArrayViewFromImage(patient.image)[sitk.GetArrayViewFromImage(patient.rois) == 20].mean()
+    plain = scan_piece(replace(spec, scanner=Scanner()), "L1", (90.0, 80.0, 50.0))
+    # A rough beam loses half of what bone loses here.
+    assert plain.hu[plain.roi].mean() - whole > 5.0
+    assert piece.hu[piece.roi].mean() == pytest.approx(whole, abs=1.5)
 
 
 def test_wrong_values_are_named():

@@ -154,8 +154,8 @@ def test_field_reads_linearly_and_is_constant_beyond():
     assert read(1)[0, 0] == 5.0
 
 
-def test_twin_of_a_small_field_has_three_slices():
+def test_a_rough_twin_has_three_slices():
     small = Grid((-31.0, -31.0, -31.0), (2.0, 2.0, 2.0), (32, 32, 32))
-    assert coarse_twin(cylinder(300.0), small).grid.size[2] == 3
+    assert coarse_twin(cylinder(300.0), small, rough=True).grid.size[2] == 3
     empty = Canvas(small, reference_beam(120))
-    assert coarse_twin(lambda canvas: None, small).water.shape[0] == 3 and empty.hu.max() == -1000.0
+    assert coarse_twin(lambda canvas: None, small, rough=True).water.shape[0] == 3 and empty.hu.max() == -1000.0

@@ -18,8 +18,8 @@ from VertebralBMDLib.simulation.projection import Draw, Geometry, Twin, centred,
 from VertebralBMDLib.simulation.shapes import Grid
 
 PIXEL_MM, PIXELS, WIDE_PIXELS, VIEWS = 5.5, 92, 128, 96  # 506 mm: the scan field; drawn on 704 mm to find the body
-STEP_MM, CROP_MM = 10.0, 130.0  # slices of the twin; below this field of view three slices do,
-CROP_COARSER = 2  # and pixels twice as wide
+STEP_MM = 10.0  # slices of the twin
+ROUGH_SLICES, ROUGHER = 3, 2  # of a rough twin, and its wider pixels: half of the hardening of bone gets lost in them
 QUICK_MM = 2.5  # pixels of fields for training, whose HU need not be true to 1 HU
 FINE_STEP_MM = 12.0  # where the scan's own slices are 3 mm or more apart
 
@@ -177,15 +177,17 @@ def miscentring_hu(x: np.ndarray, y: np.ndarray, off_centre_mm: tuple[float, flo
     return (cup(-off_centre_mm[0], -off_centre_mm[1]) - cup(0.0, 0.0)).astype(np.float32)
 
 
-def coarse_twin(draw: Draw, grid: Grid) -> Twin:
-    """The twin of what a scan on `grid` sees, as long as the scan and as wide as the scan field."""
-    z, (nx, ny, _) = grid.axis(2), grid.size
+def coarse_twin(draw: Draw, grid: Grid, rough: bool = False) -> Twin:
+    """The twin of what a scan on `grid` sees, as long as the scan and as wide as the scan field.
+
+    rough: three slices, wide pixels and one drawing, for a crop whose HU need not be true to a few percent.
+    """
+    z = grid.axis(2)
     length = z[-1] - z[0]
-    crop = max(nx * grid.spacing_mm[0], ny * grid.spacing_mm[1]) < CROP_MM
-    step = 0.5 * length if crop else FINE_STEP_MM if grid.spacing_mm[2] >= 3.0 else STEP_MM
-    count = int(np.ceil(length / step - 1e-6)) + 1 if length > 0.0 else 1
+    step = FINE_STEP_MM if grid.spacing_mm[2] >= 3.0 else STEP_MM
+    count = 1 if length <= 0.0 else ROUGH_SLICES if rough else int(np.ceil(length / step - 1e-6)) + 1
     center = tuple(float(grid.axis(k).mean()) for k in (0, 1))
-    quick = crop or min(grid.spacing_mm[:2]) >= QUICK_MM
-    coarser = CROP_COARSER if crop else 1
+    quick = rough or min(grid.spacing_mm[:2]) >= QUICK_MM
+    coarser = ROUGHER if rough else 1
     wide = draw_twin(draw, center, np.linspace(z[0], z[-1], count), WIDE_PIXELS // coarser, PIXEL_MM * coarser, quick)
     return centred(wide, PIXELS // coarser)

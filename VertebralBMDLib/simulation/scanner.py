@@ -90,14 +90,16 @@ class Scanner:
         origin, spacing = (tuple(float(v) for v in values) for values in (origin_mm, spacing_mm))
         return Grid(origin, spacing, tuple(int(n) for n in size), subslices, thickness or None)
 
-    def acquire(self, hu: np.ndarray, grid: Grid, rng: np.random.Generator, draw: Draw | None = None) -> np.ndarray:
+    def acquire(
+        self, hu: np.ndarray, grid: Grid, rng: np.random.Generator, draw: Draw | None = None, rough: bool = False
+    ) -> np.ndarray:
         """(z, y, x) float32 HU of the scanned volume; `hu` itself if nothing changes it, otherwise a new array.
 
         hu: the subject drawn on `grid` with `beam`. draw: draws the same subject on any canvas with any beam; needed
-        by beam_hardening, scatter, off_centre_mm and metal, and noise is uneven only with it.
+        by beam_hardening, scatter, off_centre_mm and metal, and noise is uneven only with it. rough: see `coarse_twin`.
         """
         noise_rng, motion_rng, metal_rng = rng.spawn(3)
-        twin = self._twin(grid, draw)
+        twin = self._twin(grid, draw, rough)
         center = twin.center_xy if twin else tuple(float(grid.axis(k).mean()) for k in (0, 1))
         fields, uneven = self._projected(twin) if twin else ([], [])
         if self.metal > 0.0:
@@ -113,13 +115,13 @@ class Scanner:
             out = self._with_noise(out.copy() if out is hu else out, grid, uneven, noise_rng)
         return self._padded(out, grid, center) if self.circular_fov else out
 
-    def _twin(self, grid: Grid, draw: Draw | None) -> Twin | None:
+    def _twin(self, grid: Grid, draw: Draw | None, rough: bool) -> Twin | None:
         """The coarse twin, if an effect that is on uses it."""
         needed = [name for name in ("beam_hardening", "scatter", "off_centre_mm", "metal") if np.any(getattr(self, name))]
         if needed and draw is None:
             raise ValueError(f"{needed[0]} must be 0 where acquire() is not given `draw`, not {getattr(self, needed[0])}")
         used = needed or self.noise_hu > 0.0 or self.motion_mm > 0.0 or self.circular_fov
-        return coarse_twin(draw, grid) if draw is not None and used else None
+        return coarse_twin(draw, grid, rough) if draw is not None and used else None
 
     def _projected(self, twin: Twin) -> tuple[list[Field], list[Field]]:
         """(HU that hardening and scatter add, relative noise from upright and from level rays) of the twin."""
