@@ -27,6 +27,7 @@ from VertebralBMDLib.calibration.tiers import calibrate
 from VertebralBMDLib.calibration.tissues import find_tissues
 from VertebralBMDLib.grid import box_grid, resampled
 from VertebralBMDLib.network.density import MATERIAL, Beam, nominal_slope
+from VertebralBMDLib.quality import Refused
 from VertebralBMDLib.regions import Region, regions_of
 from VertebralBMDLib.resources import resource
 from VertebralBMDLib.scan import Acquisition, Scan, checked
@@ -154,14 +155,17 @@ def _lesion(rng: np.random.Generator, level: str) -> Lesion:
 
 
 def of_condition(index: int, condition: str) -> list[Case]:
-    """L1 and L2 of one scan, as far as they can be measured."""
+    """L1 and L2 of one scan, as far as they can be measured; none of a scan that is refused."""
     spec = spec_of(index, condition)
     patient = simulate_patient(spec)
     scan = checked(patient.image, Acquisition(kvp=float(spec.scanner.kvp), kernel=spec.scanner.kernel))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bodies.nii.gz"
         sitk.WriteImage(patient.bodies, str(path))
-        vertebrae = engine_for("bundled", path, "cpu", "verse").segment(scan, lambda fraction: None)
+        try:
+            vertebrae = engine_for("bundled", path, "cpu", "verse").segment(scan, lambda fraction: None)
+        except Refused:
+            return []
     regions, _ = regions_of(scan, vertebrae, Settings(), LEVELS)
     tissues = find_tissues(scan.image, vertebrae.label_map)
     centres = [region.centre_lps_mm for region in regions]

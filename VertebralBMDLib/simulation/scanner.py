@@ -90,9 +90,7 @@ class Scanner:
         origin, spacing = (tuple(float(v) for v in values) for values in (origin_mm, spacing_mm))
         return Grid(origin, spacing, tuple(int(n) for n in size), subslices, thickness or None)
 
-    def acquire(
-        self, hu: np.ndarray, grid: Grid, rng: np.random.Generator, draw: Draw | None = None, rough: bool = False
-    ) -> np.ndarray:
+    def acquire(self, hu: np.ndarray, grid: Grid, rng: np.random.Generator, draw: Draw | None = None, rough: bool = False) -> np.ndarray:
         """(z, y, x) float32 HU of the scanned volume; `hu` itself if nothing changes it, otherwise a new array.
 
         hu: the subject drawn on `grid` with `beam`. draw: draws the same subject on any canvas with any beam; needed
