@@ -62,6 +62,18 @@ def measured(scan) -> Measurement:
     return measure(scan, Settings(device="cpu"))
 
 
+@pytest.fixture(scope="session")
+def bodies(patient_files) -> Path:
+    """The patient's true bodies."""
+    return patient_files / "bodies.nii.gz"
+
+
+@pytest.fixture(scope="session")
+def own(scan, bodies) -> Measurement:
+    """The patient measured on the true bodies."""
+    return measure(scan, Settings(device="cpu", bodies=bodies))
+
+
 @pytest.fixture
 def body_like() -> sitk.Image:
     """A small image that passes for a CT in HU, every voxel different: 14 x 12 x 10 voxels of 0.9 x 0.9 x 2 mm."""

@@ -19,17 +19,6 @@ from VertebralBMDLib.settings import Settings
 from VertebralBMDLib.simulation.patient import PatientSpec, simulate_patient
 
 
-@pytest.fixture(scope="module")
-def bodies(patient_files):
-    return patient_files / "bodies.nii.gz"
-
-
-@pytest.fixture(scope="module")
-def own(scan, bodies):
-    """The patient measured on the true bodies."""
-    return measure(scan, Settings(device="cpu", bodies=bodies))
-
-
 def values(measurement):
     return {each.vertebra.level: each.density.vbmd_roi_mg_cm3 for each in measurement.measured}
 
@@ -205,41 +194,6 @@ def test_margin_and_shape_of_the_erosion_matter(scan, bodies, own):
     assert less.measured[0].density.roi_volume_cm3 > ball.measured[0].density.roi_volume_cm3
 
 
-def test_an_edited_roi_is_used_and_flagged(scan, bodies, own, tmp_path):
-    edited = sitk.GetArrayFromImage(own.roi)
-    dense = scan.hu > np.median(scan.hu[edited == 20])
-    edited[(edited == 20) & ~dense] = 0
-    image = sitk.GetImageFromArray(edited)
-    image.CopyInformation(scan.image)
-    found = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(image, tmp_path / "roi.nii.gz")))
-    assert values(found)["L1"] > values(own)["L1"] + 3
-    assert found.measured[1].density.roi_mean_hu == own.measured[1].density.roi_mean_hu
-    assert all(Code.ROI_EDITED in each.flags for each in found.measured) and not any(Code.ROI_EDITED in each.flags for each in own.measured)
-    assert np.array_equal(sitk.GetArrayFromImage(found.roi) == 20, edited == 20)
-
-
-def test_an_edited_roi_without_a_level_leaves_that_level_out(scan, bodies, own, tmp_path):
-    only = own.roi * sitk.Cast(own.roi == 20, sitk.sitkUInt8)
-    found = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(only, tmp_path / "roi.nii.gz")))
-    assert found.assessment.levels == ("L1",) and Code.ROI_EMPTY in found.assessment.flags
-
-
-def test_an_edited_roi_on_another_grid_is_refused(scan, bodies, own, tmp_path):
-    elsewhere = sitk.Image(own.roi)
-    elsewhere.SetSpacing([0.9 * step for step in own.roi.GetSpacing()])
-    with pytest.raises(Refused) as caught:
-        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(elsewhere, tmp_path / "roi.nii.gz")))
-    assert caught.value.code == Code.LABEL_MAP_UNUSABLE
-
-
-def test_an_edited_roi_may_be_a_part_of_the_scan(scan, bodies, own, tmp_path):
-    whole, part = (
-        measure(scan, Settings(device="cpu", bodies=bodies, roi=written(roi, tmp_path / name)))
-        for roi, name in ((own.roi, "whole.nii.gz"), (own.roi[:, :, 1:], "part.nii.gz"))
-    )
-    assert values(whole) == values(part)
-
-
 def test_contrast_is_refused_unless_it_is_allowed(scan, enhanced_patient, tmp_path, own):
     enhanced = Scan(enhanced_patient.image, replace(scan.acquisition, contrast="no"))
     bodies = written(enhanced_patient.bodies, tmp_path / "bodies.nii.gz")
@@ -393,15 +347,6 @@ def test_a_level_set_by_the_user_stays_uncertain_where_a_body_was_missed(scan, p
     assert all(body.level_confidence < CERTAIN for body in found.vertebrae.bodies)
 
 
-def test_an_edited_roi_beside_its_body_is_measured_whole_and_flagged(scan, bodies, own, tmp_path):
-    moved = np.roll(sitk.GetArrayFromImage(own.roi), -10, axis=1)
-    image = sitk.GetImageFromArray(moved)
-    image.CopyInformation(scan.image)
-    found = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(image, tmp_path / "roi.nii.gz")))
-    assert Code.ROI_OUTSIDE_BODY in found.measured[0].flags
-    assert np.array_equal(sitk.GetArrayViewFromImage(found.roi) == 20, moved == 20)
-
-
 def test_the_network_is_silent_beside_a_phantom_of_another_material():
     patient = simulate_patient(
         PatientSpec(seed=12, vbmd=110.0, phantom="mindways-model3", spacing_mm=(1.2, 1.2, 3.0), levels=("T11", "S1"))
@@ -413,14 +358,3 @@ def test_the_network_is_silent_beside_a_phantom_of_another_material():
         truth = patient.truth["levels"][each.vertebra.level]["roi"]["qct_equivalent_mg_cm3"]["K2HPO4"]
         assert each.density.vbmd_roi_mg_cm3 == pytest.approx(truth, abs=5.0)
     assert "density" not in [model.name for model in result.models]
-
-
-def test_editing_one_roi_leaves_the_calibration_and_the_other_vertebra_alone(scan, bodies, own, tmp_path):
-    edited = sitk.GetArrayFromImage(own.roi)
-    places = np.argwhere(edited == label_of("L1"))
-    edited[tuple(places[places[:, 2] > np.median(places[:, 2])].T)] = 0
-    image = sitk.GetImageFromArray(edited)
-    image.CopyInformation(own.roi)
-    result = measure(scan, Settings(device="cpu", bodies=bodies, roi=written(image, tmp_path / "roi.nii.gz")))
-    assert values(result)["L1"] != values(own)["L1"] and values(result)["L2"] == values(own)["L2"]
-    assert result.calibration.slope_mg_cm3_per_hu == own.calibration.slope_mg_cm3_per_hu
