@@ -81,6 +81,11 @@ class _Trunk(torch.nn.Module):
         return self.unet(self.stem(normalised_hu(hu, self.low, self.high)))
 
 
+#: HU of pure fat, of watery and of lean tissue, and of what takes up contrast medium, and how far from that (SD) a voxel still counts as such.
+#: Their means tell a scanner's line; more of them, or how they scatter, tell more about simulated scans and mislead about real ones.
+TISSUES = ((-110.0, 20.0), (15.0, 20.0), (50.0, 20.0), (100.0, 30.0))
+
+
 class DensityReader(torch.nn.Module):
     """Crop around the ROI -> vBMD in mg/cm³ CaHA and its standard deviation, (n, 2), and the weight of every voxel, (n, 1, z, y, x).
 
@@ -88,17 +93,21 @@ class DensityReader(torch.nn.Module):
     known, 1 where the HU were calibrated with a phantom, 1 on a scanner of its training.
 
     It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, less the weight of what is
-    far from the rest of it all the same, and the scan's own slope and intercept from mean and scatter of the HU of tissues that it finds by itself outside the body, so that
+    far from the rest of it all the same, and the scan's own slope and intercept from the mean HU of ``TISSUES`` around the body, so that
     vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
     worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
 
-    def __init__(self, window: tuple[float, float] = HU_WINDOW, tissues: int = 7, channels: tuple[int, ...] = (16, 32, 64, 128)):
+    def __init__(self, window: tuple[float, float] = HU_WINDOW, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.low, self.high = window
-        self.trunk = _Trunk(2 + tissues, window, channels)
-        self.line = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 4, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
-        self.spread = torch.nn.Sequential(torch.nn.Linear(2 * tissues + 7, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        self.trunk = _Trunk(2, window, channels)
+        self.register_buffer("tissues", torch.tensor(TISSUES)[:, :, None])
+        seen = len(TISSUES) + 4
+        self.line = torch.nn.Sequential(
+            torch.nn.Linear(seen, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)
+        )
+        self.spread = torch.nn.Sequential(torch.nn.Linear(seen + 3, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,9 +115,9 @@ class DensityReader(torch.nn.Module):
         return self.read(found, beam), weights
 
     def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What a reading rests on (means and then scatters of the tissues, mean and scatter of the bone, all in HU, and the logarithm of
-        the number of voxels that share the weights), the weights, the soft ROI that they were before outliers lost theirs, and the logits
-        of the body at half of the resolution, (n, 1, z/2, y/2, x/2). Of these only the soft ROI teaches the map that it comes from."""
+        """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, and the logarithm of the number of voxels
+        that share the weights), the weights, the soft ROI that they were before outliers lost theirs, and the logits of the body at half of
+        the resolution, (n, 1, z/2, y/2, x/2). Of these only the soft ROI teaches the map that it comes from."""
         maps = self.trunk(hu)
         body, values = maps[:, :1], hu.clamp(self.low, self.high)
         within = torch.nn.functional.interpolate(
@@ -120,14 +129,16 @@ class DensityReader(torch.nn.Module):
         bone = _mean_and_scatter(weights, values.flatten(2))
         extent = -torch.log((weights**2).sum(2))
         near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
-        tissues = torch.softmax(maps[:, 2:].masked_fill(near > 0.5, -1e4).flatten(2), dim=2)
-        outside = _mean_and_scatter(tissues, torch.nn.functional.avg_pool3d(values, 2).flatten(2))
+        around = torch.nn.functional.avg_pool3d(values, 2).flatten(2)
+        distance = (around - self.tissues[:, 0]) / self.tissues[:, 1]
+        of_tissues = torch.softmax((-0.5 * distance**2).masked_fill(near.flatten(2) > 0.5, -1e4), dim=2)
+        outside = (of_tissues * around).sum(2)
         return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), roi.unflatten(2, hu.shape[2:]), body
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """vBMD and SD (n, 2) from what was found."""
         outside, bone, extent = found[:, :-3], found[:, -3:-1], found[:, -1:]
-        scan = torch.cat([outside / 20.0, (beam[:, :1] - 0.7) / 0.1, beam[:, 1:]], dim=1)
+        scan = torch.cat([(outside - self.tissues[:, 0, 0]) / 10.0, (beam[:, :1] - 0.7) / 0.1, beam[:, 1:]], dim=1)
         slope, intercept = self.line(scan).unbind(1)
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * bone[:, 0] + 10.0 * intercept
         sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([scan, bone / 100.0, extent - 6.0], dim=1))[:, 0])
@@ -143,7 +154,7 @@ def _without_outliers(weights: torch.Tensor, values: torch.Tensor, smooth: torch
 
     A redescending M-estimator of the mean with Gaussian weights (Welsch), 100 HU wide, three steps; it follows any shift of all HU. It
     starts below the median: what is dense and foreign may fill more of the bone than what is soft and foreign. As it takes uneven bone
-    for a lesion too, it has its say only where it moves the mean of ``values`` by a third of the scatter that it leaves, which bone without
+    for a lesion too, it has its say only where it moves the mean of ``values`` by a fifth of the scatter that it leaves, which bone without
     a lesion hardly ever does.
     """
     ordered, order = smooth.sort(dim=2)
@@ -156,7 +167,7 @@ def _without_outliers(weights: torch.Tensor, values: torch.Tensor, smooth: torch
         centre = (kept * smooth).sum(2, keepdim=True)
     mean, scatter = _mean_and_scatter(kept, values).split(1, dim=1)
     moved = (mean - (weights * values).sum(2)).abs() / scatter
-    lesion = torch.sigmoid((moved - 0.3) / 0.0375)
+    lesion = torch.sigmoid((moved - 0.2) / 0.025)
     return weights + lesion[:, :, None] * (kept - weights)
 
 

@@ -27,7 +27,7 @@ class Augmentation:
 
     turn_deg: float = 12.0
     shift_mm: float = 5.0
-    slope_sd: float = 0.05
+    slope_sd: float = 0.06
     intercept_sd_hu: float = 5.0
     calibrated: float = 0.25
     own: float = 0.5
