@@ -42,11 +42,11 @@ def test_the_correction_moves_a_reading_of_an_own_scanner_and_widens_every_sd():
 
 
 class Seen(torch.nn.Module):
-    """A trunk that takes everything above 150 HU for body, and every tissue for the same."""
+    """A trunk that takes everything above 150 HU for body, and all of the body for ROI."""
 
     def forward(self, hu):
         body = torch.nn.functional.avg_pool3d(torch.where(hu > 150.0, 30.0, -30.0), 2)
-        return torch.cat([body] + [torch.zeros_like(body)] * 8, dim=1)
+        return torch.cat([body, body], dim=1)
 
 
 def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
@@ -65,22 +65,38 @@ def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
     assert read(200.0, tissue=-100.0) != pytest.approx(read(200.0), abs=0.1)
 
 
-def test_a_lesion_that_the_roi_has_not_left_out_moves_a_reading_by_much_less_than_the_mean():
+class Bright(torch.nn.Module):
+    """A map of lesions that takes everything above 400 HU for one."""
+
+    def forward(self, hu, roi, body):
+        return torch.where(hu > 400.0, 30.0, -30.0)
+
+
+def with_lesion(lesion_hu, bone_hu=200.0):
+    hu = torch.full((1, 1, 16, 24, 24), 40.0)
+    hu[:, :, 4:12, 6:18, 6:18] = bone_hu
+    hu[:, :, 6:10, 10:14, 10:14] = lesion_hu
+    return hu
+
+
+def test_what_is_found_to_be_a_lesion_has_no_weight_and_is_told_to_the_interval():
+    torch.manual_seed(0)
+    reader = DensityReader().eval()
+    reader.trunk, reader.lesions = Seen(), Bright()
+    with torch.inference_mode():
+        (plain, weights), (reading, kept) = (reader(with_lesion(hu), BEAM[None]) for hu in (200.0, 700.0))
+        found, lesion = (reader.found(with_lesion(hu))[0][0] for hu in (200.0, 700.0))
+    assert float(reading[0, 0]) == pytest.approx(float(plain[0, 0]), abs=0.5)
+    assert float(kept[0, 0, 6:10, 10:14, 10:14].sum()) < 1e-3 < float(weights[0, 0, 6:10, 10:14, 10:14].sum())
+    assert float(found[-1]) < 1e-3 and float(lesion[-1]) == pytest.approx(64 / 1152, rel=0.05)
+
+
+def test_lesions_are_told_from_the_bone_around_them_whatever_its_density():
     torch.manual_seed(0)
     reader = DensityReader().eval()
     reader.trunk = Seen()
-
-    def read(lesion_hu):
-        hu = torch.full((1, 1, 16, 24, 24), 40.0)
-        hu[:, :, 4:12, 6:18, 6:18] = 200.0
-        hu[:, :, 6:10, 10:14, 10:14] = lesion_hu
-        with torch.inference_mode():
-            reading, weights = reader(hu, BEAM[None])
-        return float(reading[0, 0]), float(weights[0, 0, 7:9, 11:13, 11:13].sum() / weights.sum())
-
-    plain, share = read(200.0)
-    for lesion_hu in (700.0, 1200.0):
-        moved, kept = read(lesion_hu)
-        # 4 x 4 x 4 of 8 x 12 x 12 voxels; HU end at 900.
-        mean = 64 / 1152 * (min(lesion_hu, 900.0) - 200.0) * float(BEAM[0])
-        assert abs(moved - plain) < 0.5 * mean and kept < 0.01 * share
+    with torch.inference_mode():
+        thin, dense, plain = (
+            reader.found(with_lesion(*hu))[2]["lesion"][0, 0, 2:6, 3:9, 3:9] for hu in ((450.0, 200.0), (600.0, 350.0), (350.0, 350.0))
+        )
+    assert torch.allclose(thin, dense, atol=5e-3) and float((dense - plain).abs().max()) > 0.05

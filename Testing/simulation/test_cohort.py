@@ -45,6 +45,15 @@ def test_same_seed_same_cohort_and_another_differs(paper):
     assert draw_cohort(seed=5)[0].spec != paper[0].spec
 
 
+def test_other_patients_can_lie_on_the_scanners_of_a_cohort(paper):
+    def scanners(cases):
+        return {(case.site, case.spec.scanner.slope_error, case.spec.scanner.intercept_hu) for case in cases}
+
+    others = draw_cohort(5, 40, scanners=4)
+    assert scanners(others) == scanners(paper) != scanners(draw_cohort(5, 40))
+    assert not {case.spec.seed for case in others} & {case.spec.seed for case in paper}
+
+
 def test_varied_cohort_varies():
     cases = draw_cohort(seed=1, cases=80, protocol="varied")
     for of in (

@@ -18,31 +18,41 @@ from VertebralBMDLib.training.config import Schedule  # noqa: E402
 class Fixed(torch.nn.Module):
     """Says what it was told to, whatever it sees."""
 
-    def __init__(self, reading, soft_roi, body):
+    def __init__(self, reading, weights, maps):
         super().__init__()
-        self.says = reading, soft_roi, body
+        self.says = reading, weights, maps
 
     def found(self, hu):
-        return None, None, *self.says[1:]
+        return None, *self.says[1:]
 
     def read(self, found, beam):
         return self.says[0]
 
 
-def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), outlined=True):
-    """The loss of a vertebra of 100 mg/cm³, looked at twice: the body fills the crop but for its first slices, which hold no bone."""
+def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), roi=9.0, lesion=9.0, outlined=True):
+    """The loss of a vertebra of 100 mg/cm³, looked at twice: the body fills the crop but for its first slices, which hold no bone; a
+    lesion has taken the last slices of the ROI. ``body``, ``roi``, ``lesion``: logits, right where they are positive; ``at``: where
+    all of the weight is."""
     inside = torch.ones(2, 1, 8, 8, 8)
     inside[:, :, :2] = 0.0
+    taken = torch.zeros_like(inside)
+    taken[:, :, 6:] = 1.0
     weights = torch.zeros(2, 1, 8, 8, 8)
     weights[(slice(None), 0, *at)] = 1.0
-    logits = torch.where(inside[:, :, ::2, ::2, ::2] > 0, body, -body)
-    model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, logits)
+    half = (slice(None), slice(None), slice(None, None, 2), slice(None, None, 2), slice(None, None, 2))
+    maps = {
+        "body": torch.where(inside[half] > 0, body, -body),
+        "roi": torch.where(inside - taken > 0, roi, -roi),
+        "lesion": torch.where(taken[half] > 0, lesion, -lesion),
+    }
+    model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, maps)
     batch = {
-        "hu": torch.zeros_like(inside),
+        "hu": torch.where(inside > 0, 135.0, 0.0),
         "beam": torch.tensor([[0.74, 1.0, 0.0, 0.0]]).repeat(2, 1),
         "vbmd": torch.tensor([100.0, 100.0]),
         "body": inside * outlined,
-        "roi": inside,
+        "roi": inside - taken,
+        "lesion": taken,
     }
     return float(density.density_loss(model, batch))
 
@@ -75,7 +85,7 @@ def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeyp
     def found(seen):
         tissues = torch.tensor(TISSUES)[:, 0] * seen[:, :1]
         bone = seen[:, :1] * seen[:, 1:] / 0.74
-        return torch.cat([tissues, bone, torch.full_like(bone, 30.0), torch.ones_like(bone)], dim=1), None, None, None
+        return torch.cat([tissues, bone, torch.full_like(bone, 30.0), torch.ones_like(bone), torch.zeros_like(bone)], dim=1), None, {}
 
     model.found = found
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -93,11 +103,13 @@ def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeyp
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
-def test_the_loss_wants_two_looks_to_agree_the_body_to_be_found_and_the_weights_inside():
+def test_the_loss_wants_two_looks_to_agree_and_the_body_the_roi_and_lesions_to_be_found():
     assert loss_of((104.0, 104.0)) < loss_of((104.0, 96.0))
     assert loss_of() < loss_of(body=0.0) < loss_of(body=-9.0)
-    assert loss_of() < loss_of(at=(0, 4, 4))
-    assert loss_of(body=-9.0, outlined=False) == loss_of(outlined=False) < loss_of(at=(0, 4, 4), outlined=False)
+    assert loss_of() < loss_of(roi=0.0) < loss_of(roi=-9.0)
+    assert loss_of() < loss_of(lesion=0.0) < loss_of(lesion=-9.0)
+    assert loss_of() < loss_of(at=(0, 4, 4)), "other HU than those of the ROI"
+    assert loss_of(body=-9.0, outlined=False) == loss_of(outlined=False) < loss_of(roi=-9.0, outlined=False)
 
 
 def test_what_selects_a_network_is_what_it_says():

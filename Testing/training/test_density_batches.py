@@ -114,6 +114,7 @@ def test_painted_lesions_lie_in_the_body_and_leave_the_reference_to_the_bone_aro
     assert float(untouched.max()) < 10.0
     left = painted["roi"].sum((1, 2, 3, 4)) / plain["roi"].sum((1, 2, 3, 4))
     assert 0.15 < float(left.min()) < 0.9
+    assert torch.allclose(painted["roi"] + painted["lesion"], plain["roi"]) and float(plain["lesion"].abs().max()) == 0.0
     nowhere = a_batch(replace(crops, body=np.zeros_like(crops.body)), replace(still, lesions=1.0))
     assert float((nowhere["hu"] - a_batch(crops, still)["hu"]).abs().max()) < 1e-3, "nobody has outlined the body"
 

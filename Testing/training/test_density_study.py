@@ -12,8 +12,8 @@ pytest.importorskip("monai", reason="training needs monai (pip install vertebral
 from made_crops import CONFIG, made_crops  # noqa: E402
 
 from VertebralBMDLib.resources import resource, sha256  # noqa: E402
-from VertebralBMDLib.training import density_study  # noqa: E402
-from VertebralBMDLib.training.config import Schedule, read_density_config  # noqa: E402
+from VertebralBMDLib.training import commands, density_study  # noqa: E402
+from VertebralBMDLib.training.config import Schedule, Simulated, read_density_config  # noqa: E402
 from VertebralBMDLib.training.density_study import Cohort, LockedTestOpened, study  # noqa: E402
 
 
@@ -70,6 +70,26 @@ def test_corrected_references_make_another_study(finished):
     corrected = replace(cohort, crops=replace(cohort.crops, vbmd=cohort.crops.vbmd + 1))
     with pytest.raises(ValueError, match="holds a training with another cohort's crops"):
         study(CONFIG, made_crops(6, 2, "site-1"), corrected, finished.parent, finished.parent.parent / "opened.json")
+
+
+def test_other_patients_of_the_cohorts_scanners_can_be_the_locked_test(tmp_path, monkeypatch):
+    """The test that was opened for an earlier network leaves the cohort."""
+    asked, given = {}, {}
+
+    def crops_of(cases, name, shape, spacing_mm, cache):
+        asked[name] = cases
+        return replace(made_crops(len(cases), len(cases)), patient=np.array([case.id for case in cases]))
+
+    monkeypatch.setattr(commands, "simulated_crops", crops_of)
+    monkeypatch.setattr(commands, "study", lambda config, varied, cohort, output, opened: given.update(cohort=cohort, opened=opened))
+    commands.train_density(replace(CONFIG, cohort=Simulated(2, 20), test=Simulated(3, 7)), tmp_path / "out", tmp_path)
+    (cohort_name, own), (test_name, others) = (each for each in asked.items() if each[0].startswith("paper"))
+    kept = {case.id for case in own if case.split == "train"}
+    cohort = given["cohort"]
+    assert set(cohort.crops.patient[cohort.fold >= 0]) == kept and len(kept) == 16
+    assert set(cohort.crops.patient[cohort.fold < 0]) == {case.id for case in others} and len(others) == 7
+    assert {case.spec.scanner.slope_error for case in others} <= {case.spec.scanner.slope_error for case in own}
+    assert given["opened"].name == f"{test_name}.opened.json" != f"{cohort_name}.opened.json"
 
 
 def test_an_opened_test_refuses_another_study_before_it_begins(finished, tmp_path):

@@ -81,6 +81,41 @@ class _Trunk(torch.nn.Module):
         return self.unet(self.stem(normalised_hu(hu, self.low, self.high)))
 
 
+class _Lesions(torch.nn.Module):
+    """HU (n, 1, z, y, x), how much of each voxel is ROI (0 to 1) and its body -> logits of a focal lesion.
+
+    What it sees of HU is how far they lie from the bone's own: each voxel's, and means and scatters of the ROI around it, from the 45th
+    percentile of the ROI (what is dense and foreign may fill more of the bone than what is soft and foreign). So no shift of all
+    bone changes what it finds.
+    """
+
+    def __init__(self, channels: int = 16):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            ResidualUnit(3, 7, channels, subunits=2, norm="batch"),
+            ResidualUnit(3, channels, channels, subunits=2, norm="batch", dilation=2),
+            ResidualUnit(3, channels, channels, subunits=2, norm="batch"),
+            torch.nn.Conv3d(channels, 1, 1),
+        )
+
+    def forward(self, hu: torch.Tensor, roi: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
+        roi = roi + 1e-4
+        weights = (roi / roi.sum((2, 3, 4), keepdim=True)).flatten(2)
+        ordered, order = hu.flatten(2).sort(2)
+        below = (weights.gather(2, order).cumsum(2) < 0.45).sum(2, keepdim=True).clamp(max=ordered.shape[2] - 1)
+        away = ((hu - ordered.gather(2, below)[:, :, :, None, None]) / 100.0).clamp(-4.0, 6.0)
+        near, wide = _local_mean(away, roi, 3), _local_mean(away, roi, 5)
+        uneven = (_local_mean(away**2, roi, 3) - near**2).clamp(min=1e-4).sqrt()
+        scatter = (weights * away.flatten(2) ** 2).sum(2).sqrt()[:, :, None, None, None].expand_as(roi)
+        return self.layers(torch.cat([away * roi, near * roi, wide * roi, uneven * roi, scatter * roi, roi, body], dim=1))
+
+
+def _local_mean(values: torch.Tensor, weights: torch.Tensor, size: int) -> torch.Tensor:
+    """Weighted means over cubes of ``size`` voxels around each."""
+    pooled = torch.nn.functional.avg_pool3d(weights * values, size, stride=1, padding=size // 2)
+    return pooled / torch.nn.functional.avg_pool3d(weights, size, stride=1, padding=size // 2)
+
+
 #: HU of pure fat, of watery and of lean tissue, and of what takes up contrast medium, and how far from that (SD) a voxel still counts as such.
 #: Their means tell a scanner's line; more of them, or how they scatter, tell more about simulated scans and mislead about real ones.
 TISSUES = ((-110.0, 20.0), (15.0, 20.0), (50.0, 20.0), (100.0, 30.0))
@@ -92,83 +127,65 @@ class DensityReader(torch.nn.Module):
     ``hu``: (n, 1, z, y, x). ``beam``: (n, 4): the nominal slope of the tube voltage in mg/cm³ CaHA per HU, 1 where the voltage is
     known, 1 where the HU were calibrated with a phantom, 1 on a scanner of its training.
 
-    It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, less the weight of what is
-    far from the rest of it all the same, and the scan's own slope and intercept from the mean HU of ``TISSUES`` around the body, so that
-    vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept take no HU from the body: whatever its density, one more HU there is
-    worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head (qct_facts 1.24).
+    It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, and the scan's own slope
+    and intercept from the mean HU of ``TISSUES`` around the body, so that vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept
+    take no HU from the body: whatever its density, one more HU there is worth the same. Our interpretation: the paper names a
+    "3DResUNet" and does not describe its regression head (qct_facts 1.24).
     """
 
     def __init__(self, window: tuple[float, float] = HU_WINDOW, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.low, self.high = window
         self.trunk = _Trunk(2, window, channels)
+        self.lesions = _Lesions()
         self.register_buffer("tissues", torch.tensor(TISSUES)[:, :, None])
         seen = len(TISSUES) + 4
         self.line = torch.nn.Sequential(
             torch.nn.Linear(seen, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)
         )
-        self.spread = torch.nn.Sequential(torch.nn.Linear(seen + 3, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        self.spread = torch.nn.Sequential(torch.nn.Linear(seen + 4, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found, weights, _roi, _body = self.found(hu)
+        found, weights, _maps = self.found(hu)
         return self.read(found, beam), weights
 
-    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, and the logarithm of the number of voxels
-        that share the weights), the weights, the soft ROI that they were before outliers lost theirs, and the logits of the body at half of
-        the resolution, (n, 1, z/2, y/2, x/2). Of these only the soft ROI teaches the map that it comes from."""
-        maps = self.trunk(hu)
-        body, values = maps[:, :1], hu.clamp(self.low, self.high)
-        within = torch.nn.functional.interpolate(
-            maps[:, 1:2] + torch.nn.functional.logsigmoid(body), scale_factor=2.0, mode="trilinear", align_corners=False
-        )
-        roi = torch.softmax(within.flatten(2), dim=2)
-        smooth = torch.nn.functional.avg_pool3d(values, 3, stride=1, padding=1, count_include_pad=False)
-        weights = _without_outliers(roi.detach(), values.flatten(2), smooth.flatten(2))
-        bone = _mean_and_scatter(weights, values.flatten(2))
-        extent = -torch.log((weights**2).sum(2))
-        near = torch.nn.functional.max_pool3d(torch.sigmoid(body), 3, stride=1, padding=1)
-        around = torch.nn.functional.avg_pool3d(values, 2).flatten(2)
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, the logarithm of the number of voxels
+        that share the weights, and the share of the ROI that lesions take), the weights, and logits that teach the maps: of the soft
+        ROI, and at half of the resolution, (n, 1, z/2, y/2, x/2), of the body and of lesions. Only these and the weights teach them."""
+        body, within = self.trunk(hu).split(1, dim=1)
+        values = hu.clamp(self.low, self.high)
+        around = torch.nn.functional.avg_pool3d(values, 2)
+        whole, of_body = torch.sigmoid(within.detach()), torch.sigmoid(body.detach())
+        lesion = self.lesions(around, whole, of_body)
+        log_share = torch.nn.functional.logsigmoid(within) + torch.nn.functional.logsigmoid(-lesion)
+        logit = log_share - torch.log(-torch.expm1(log_share.clamp(max=-1e-4)))
+        roi = torch.nn.functional.interpolate(logit, scale_factor=2.0, mode="trilinear", align_corners=False)
+        weights = torch.softmax(torch.nn.functional.logsigmoid(roi).flatten(2), dim=2)
+        bone = _mean_and_scatter(weights.detach(), values.flatten(2))
+        extent = -torch.log((weights.detach() ** 2).sum(2))
+        taken = (whole * torch.sigmoid(lesion.detach())).sum((2, 3, 4)) / whole.sum((2, 3, 4)).clamp(min=1e-4)
+        near = torch.nn.functional.max_pool3d(of_body, 3, stride=1, padding=1).flatten(2)
+        around = around.flatten(2)
         distance = (around - self.tissues[:, 0]) / self.tissues[:, 1]
-        of_tissues = torch.softmax((-0.5 * distance**2).masked_fill(near.flatten(2) > 0.5, -1e4), dim=2)
-        outside = (of_tissues * around).sum(2)
-        return torch.cat([outside, bone, extent], dim=1), weights.unflatten(2, hu.shape[2:]), roi.unflatten(2, hu.shape[2:]), body
+        outside = (torch.softmax((-0.5 * distance**2).masked_fill(near > 0.5, -1e4), dim=2) * around).sum(2)
+        maps = {"roi": roi, "body": body, "lesion": lesion}
+        return torch.cat([outside, bone, extent, taken], dim=1), weights.unflatten(2, hu.shape[2:]), maps
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """vBMD and SD (n, 2) from what was found."""
-        outside, bone, extent = found[:, :-3], found[:, -3:-1], found[:, -1:]
+        outside, bone, extent, taken = found[:, :-4], found[:, -4:-2], found[:, -2:-1], found[:, -1:]
         scan = torch.cat([(outside - self.tissues[:, 0, 0]) / 10.0, (beam[:, :1] - 0.7) / 0.1, beam[:, 1:]], dim=1)
         slope, intercept = self.line(scan).unbind(1)
         vbmd = beam[:, 0] * (1.0 + 0.1 * slope) * bone[:, 0] + 10.0 * intercept
-        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(torch.cat([scan, bone / 100.0, extent - 6.0], dim=1))[:, 0])
+        doubts = torch.cat([scan, bone / 100.0, extent - 6.0, 5.0 * taken], dim=1)
+        sd = 1.0 + 10.0 * torch.nn.functional.softplus(self.spread(doubts)[:, 0])
         return self.correction(torch.stack([vbmd, sd], dim=1), beam)
 
     def readout(self) -> list[torch.nn.Parameter]:
         """The parameters of ``read``."""
         return [*self.line.parameters(), *self.spread.parameters()]
-
-
-def _without_outliers(weights: torch.Tensor, values: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
-    """``weights`` (n, 1, voxels) lowered where ``smooth`` HU lie far from their own weighted mean, as those of a lesion do.
-
-    A redescending M-estimator of the mean with Gaussian weights (Welsch), 100 HU wide, three steps; it follows any shift of all HU. It
-    starts below the median: what is dense and foreign may fill more of the bone than what is soft and foreign. As it takes uneven bone
-    for a lesion too, it has its say only where it moves the mean of ``values`` by a fifth of the scatter that it leaves, which bone without
-    a lesion hardly ever does.
-    """
-    ordered, order = smooth.sort(dim=2)
-    below = (weights.gather(2, order).cumsum(2) < 0.4).sum(2, keepdim=True)
-    centre = ordered.gather(2, below.clamp(max=ordered.shape[2] - 1))
-    kept = weights
-    for _step in range(3):
-        kept = weights * torch.exp(-0.5 * ((smooth - centre) / 100.0) ** 2)
-        kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-6)
-        centre = (kept * smooth).sum(2, keepdim=True)
-    mean, scatter = _mean_and_scatter(kept, values).split(1, dim=1)
-    moved = (mean - (weights * values).sum(2)).abs() / scatter
-    lesion = torch.sigmoid((moved - 0.2) / 0.025)
-    return weights + lesion[:, :, None] * (kept - weights)
 
 
 def _mean_and_scatter(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -191,13 +208,13 @@ class PoolingReader(torch.nn.Module):
         self.correction = Correction()
 
     def forward(self, hu: torch.Tensor, beam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found, weights, _roi, _body = self.found(hu)
+        found, weights, _maps = self.found(hu)
         return self.read(found, beam), weights
 
-    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As ``DensityReader.found``."""
+    def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """As ``DensityReader.found``, without ROI and lesions."""
         maps, even = self.trunk(hu), torch.full_like(hu, 1.0 / hu[0].numel())
-        return maps[:, 1:].mean((2, 3, 4)), even, even, maps[:, :1]
+        return maps[:, 1:].mean((2, 3, 4)), even, {"body": maps[:, :1]}
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """As ``DensityReader.read``."""

@@ -51,11 +51,12 @@ class Case:
     spec: PatientSpec
 
 
-def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper") -> tuple[Case, ...]:
+def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper", scanners: int | None = None) -> tuple[Case, ...]:
     """A cohort of the paper's population, split by patient within sex and category.
 
     protocol: "paper" scans everyone as the paper did (lung apex to L2, 120 kV, LUNG, 1.25 mm, two scanners);
-    "varied" draws site, voltage, kernel, slices, field, contrast and phantom. ValueError names what is wrong.
+    "varied" draws site, voltage, kernel, slices, field, contrast and phantom. scanners: the seed of the cohort on whose scanners
+    these patients lie, its own by default. ValueError names what is wrong.
     """
     if seed < 0:
         raise ValueError(f"seed must be at least 0, not {seed}")
@@ -75,7 +76,7 @@ def draw_cohort(seed: int, cases: int = PAPER_CASES, protocol: Protocol = "paper
     for i in range(cases):
         person = dict(seed=int(rng.integers(2**31)), sex=str(sexes[i]), age=round(float(ages[i]), 1), vbmd=float(densities[i]))
         own = np.random.default_rng(np.random.SeedSequence([seed, 1, i]))
-        site, spec = (_as_in_the_paper if protocol == "paper" else _at_some_site)(own, person, seed)
+        site, spec = (_as_in_the_paper if protocol == "paper" else _at_some_site)(own, person, seed if scanners is None else scanners)
         drawn.append(Case(f"P{i + 1:04d}", site, splits[i], folds[i], spec))
     return tuple(drawn)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from . import segmentation
 from .annotated import annotated_scans
 from .cohort_crops import cohort_crops
 from .config import DensityConfig, Schedule, SegmentationConfig, Simulated
+from .crops import Crops
 from .curves import draw_curve
 from .density_study import Cohort, study
 from .export import export
@@ -116,7 +117,7 @@ def train_density(config: DensityConfig, output: Path, cache: Path, manifest: Pa
     Raises ManifestError for a manifest with problems, and what ``cohort_crops`` and ``study`` raise.
     """
     cohort = _hospital_cohort(read_manifest(manifest), config, output) if manifest else _simulated_cohort(config, cache)
-    opened = (output / "cohort" if manifest else cache / _name("paper", config.cohort, config)).with_suffix(".opened.json")
+    opened = (output / "cohort" if manifest else cache / _name("paper", config.test or config.cohort, config)).with_suffix(".opened.json")
     cases = varied_cases(config.varied.seed, config.varied.patients)
     varied = simulated_crops(cases, _name("varied", config.varied, config), config.shape, config.spacing_mm, cache)
     return study(config, varied, cohort, output, opened)
@@ -131,7 +132,18 @@ def _simulated_cohort(config: DensityConfig, cache: Path) -> Cohort:
     cases = draw_cohort(config.cohort.seed, config.cohort.patients)
     crops = simulated_crops(cases, _name("paper", config.cohort, config), config.shape, config.spacing_mm, cache)
     fold = {case.id: TEST if case.fold is None else case.fold for case in cases}
-    return Cohort(crops, np.array([fold[patient] for patient in crops.patient]))
+    cohort = Cohort(crops, np.array([fold[patient] for patient in crops.patient]))
+    return cohort if config.test is None else _with_test(cohort, config, config.test, cache)
+
+
+def _with_test(cohort: Cohort, config: DensityConfig, test: Simulated, cache: Path) -> Cohort:
+    """The training part of ``cohort``, and other patients of its scanners as the locked test."""
+    cases = draw_cohort(test.seed, test.patients, scanners=config.cohort.seed)
+    cases = [replace(case, id=f"T{case.id[1:]}") for case in cases]
+    others = simulated_crops(cases, _name("paper", test, config), config.shape, config.spacing_mm, cache)
+    kept = cohort.fold != TEST
+    crops = Crops.joined([cohort.crops.where(kept), others])
+    return Cohort(crops, np.concatenate([cohort.fold[kept], np.full(len(others), TEST)]))
 
 
 def _name(kind: str, simulated: Simulated, config: DensityConfig) -> str:

@@ -62,7 +62,8 @@ class DensityConfig:
     """A study of the density network.
 
     varied: patients of many sites, for ``pretraining``. cohort: patients as in the paper, for ``training`` by cross-validation,
-    then for the ``readout`` alone, and for the locked test. crop_size: (z, y, x) voxels that the network reads, multiples of 8;
+    then for the ``readout`` alone, and for the locked test: its own fifth, or where that has been opened for an earlier network the
+    patients of ``test``, who lie on the cohort's scanners. crop_size: (z, y, x) voxels that the network reads, multiples of 8;
     spacing_mm; crop_normalizers: the HU that become -1 and 1. margin: voxels that crops are larger on every side, for shifts and
     turns. heads: kinds of network that are compared.
     """
@@ -72,6 +73,7 @@ class DensityConfig:
     pretraining: Schedule
     training: Schedule
     readout: Schedule
+    test: Simulated | None = None
     seed: int = 0
     crop_size: tuple[int, int, int] = (24, 40, 48)
     spacing_mm: float = 2.0
@@ -112,7 +114,7 @@ def read_config(path: Path) -> SegmentationConfig:
 def read_density_config(path: Path) -> DensityConfig:
     """A configuration of the density network from JSON. Raises ValueError that names what is missing or unknown."""
     schedules = dict.fromkeys(("pretraining", "training", "readout"), Schedule)
-    return _read(path, DensityConfig, {"varied": Simulated, "cohort": Simulated, **schedules})
+    return _read(path, DensityConfig, {"varied": Simulated, "cohort": Simulated, "test": Simulated, **schedules})
 
 
 def _read(path: Path, kind: type, parts: dict[str, type]) -> Any:

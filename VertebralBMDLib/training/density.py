@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.data import ThreadBuffer
+from monai.losses import DiceLoss
 from scipy import stats
-from torch.nn import functional
+from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits
 
 from ..cohort.diagnostic import area_value
 from ..network.density import probability_below
@@ -20,7 +21,10 @@ from .loop import fit
 
 _AT_ONCE = 32
 _LOW, _OSTEOPOROSIS = 120.0, 80.0
-_ROI_SHARE = 0.5
+#: Of the mean HU in the loss of the ROI.
+_HU_SHARE = 0.3
+_FEWEST_VOXELS = 100.0
+_DICE = DiceLoss(sigmoid=True)
 
 
 def trained(
@@ -45,18 +49,27 @@ def looks(crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch:
 
 
 def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
-    """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and how far
-    the soft ROI is from the ROI, in place (cross-entropy) and in the mean HU under it (in units of 10 mg/cm³)."""
-    found, _weights, soft, body = model.found(batch["hu"])
-    of_reading = reading_loss(model.read(found, batch["beam"]), batch["vbmd"])
-    of_body = functional.binary_cross_entropy_with_logits(body, functional.avg_pool3d(batch["body"], 2), reduction="none").mean(
-        (1, 2, 3, 4)
-    )
+    """``reading_loss``; the cross-entropy of the body, but for looks whose body nobody has outlined (``body`` 0 everywhere); and
+    ``roi_loss`` for networks that have a ROI."""
+    found, weights, maps = model.found(batch["hu"])
+    of_body = binary_cross_entropy_with_logits(maps["body"], avg_pool3d(batch["body"], 2), reduction="none").mean((1, 2, 3, 4))
     of_body = of_body * batch["body"].amax((1, 2, 3, 4)).gt(0)
-    roi = batch["roi"] / batch["roi"].sum((1, 2, 3, 4), keepdim=True).clamp(min=1.0)
-    of_place = -(roi * torch.log(soft + 1e-8)).sum((1, 2, 3, 4))
-    of_hu = ((soft - roi) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
-    return of_reading + of_body.mean() + (_ROI_SHARE * of_place + of_hu).mean()
+    loss = reading_loss(model.read(found, batch["beam"]), batch["vbmd"]) + of_body.mean()
+    return loss + roi_loss(weights, maps, batch) if "roi" in maps else loss
+
+
+def roi_loss(weights: torch.Tensor, maps: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
+    """Of the soft ROI its Dice, its cross-entropy (over voxels, for as many as the ROI has), and how far its mean HU is from that of
+    the ROI (in units of 10 mg/cm³); and within the ROI as it was before lesions were painted, the cross-entropy of lesions."""
+    roi, whole = batch["roi"], batch["roi"] + batch["lesion"]
+    size = roi.sum((1, 2, 3, 4), keepdim=True)
+    in_place = binary_cross_entropy_with_logits(maps["roi"], roi, reduction="none") / size.clamp(min=_FEWEST_VOXELS)
+    of_hu = ((weights - roi / size.clamp(min=1.0)) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
+    inside = avg_pool3d(whole, 2)
+    lesion = (avg_pool3d(batch["lesion"], 2) / inside.clamp(min=1e-3)).clamp(0.0, 1.0)
+    of_lesion = binary_cross_entropy_with_logits(maps["lesion"], lesion, weight=inside, reduction="none").sum((1, 2, 3, 4))
+    of_lesion = of_lesion / inside.sum((1, 2, 3, 4)).clamp(min=_FEWEST_VOXELS / 8)
+    return _DICE(maps["roi"], roi) + (in_place.sum((1, 2, 3, 4)) + of_lesion + _HU_SHARE * of_hu).mean()
 
 
 def reading_loss(reading: torch.Tensor, vbmd: torch.Tensor) -> torch.Tensor:

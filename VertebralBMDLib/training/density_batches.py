@@ -34,7 +34,7 @@ class Augmentation:
     unknown_kvp: float = 0.1
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
-    lesions: float = 0.4
+    lesions: float = 0.7
     noise_hu: float = 20.0
 
 
@@ -50,7 +50,8 @@ def density_batches(
 ) -> Iterator[dict]:
     """Endless batches of ``batch`` looks, two after each other at every vertebra; half of those from ``own_sites``, if there are any.
 
-    ``hu``: (n, 1, z, y, x); ``body``, ``roi``: shares of every voxel, of the same shape; ``beam``: (n, 4); ``vbmd``: (n,).
+    ``hu``: (n, 1, z, y, x); ``body``, ``roi``, ``lesion`` (what painted lesions took of the ROI): shares of every voxel, of the same
+    shape; ``beam``: (n, 4); ``vbmd``: (n,).
     """
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -84,13 +85,15 @@ def _looks(
     added_hu = added / torch.tensor([scanner.nominal_slope for scanner in scanners])
     ideal = torch.cat([scanner.ideal(one) for scanner, one in zip(scanners, hu.split(1))])
     ideal = ideal + added_hu[:, None, None, None, None] * trabecular_share(body)
-    ideal, roi = with_lesions(ideal, roi, body, how.lesions, spacing_mm, rng)
+    whole = roi
+    ideal, roi = with_lesions(ideal, whole, body, how.lesions, spacing_mm, rng)
     hu = torch.cat([scanner.seen(one) for scanner, one in zip(scanners, ideal.split(1))])
     beam = torch.tensor([scanner.beam.features for scanner in scanners])
     return {
         "hu": sharpened(hu, how.noise_hu, rng, generator),
         "body": body,
         "roi": roi,
+        "lesion": whole - roi,
         "beam": beam,
         "vbmd": vbmd + added,
     }
