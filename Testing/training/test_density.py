@@ -29,9 +29,9 @@ class Fixed(torch.nn.Module):
         return self.says[0]
 
 
-def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), roi=9.0, lesion=9.0, outlined=True):
+def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), roi=9.0, coarse=9.0, lesion=9.0, outlined=True):
     """The loss of a vertebra of 100 mg/cm³, looked at twice: the body fills the crop but for its first slices, which hold no bone; a
-    lesion has taken the last slices of the ROI. ``body``, ``roi``, ``lesion``: logits, right where they are positive; ``at``: where
+    lesion has taken the last slices of the ROI. ``body``, ``roi``, ``coarse``, ``lesion``: logits, right where they are positive; ``at``: where
     all of the weight is."""
     inside = torch.ones(2, 1, 8, 8, 8)
     inside[:, :, :2] = 0.0
@@ -43,6 +43,7 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), roi=9.0, le
     maps = {
         "body": torch.where(inside[half] > 0, body, -body),
         "roi": torch.where(inside - taken > 0, roi, -roi),
+        "coarse": torch.where((inside - taken)[half] > 0, coarse, -coarse),
         "lesion": torch.where(taken[half] > 0, lesion, -lesion),
     }
     model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, maps)
@@ -107,6 +108,7 @@ def test_the_loss_wants_two_looks_to_agree_and_the_body_the_roi_and_lesions_to_b
     assert loss_of((104.0, 104.0)) < loss_of((104.0, 96.0))
     assert loss_of() < loss_of(body=0.0) < loss_of(body=-9.0)
     assert loss_of() < loss_of(roi=0.0) < loss_of(roi=-9.0)
+    assert loss_of() < loss_of(coarse=0.0) < loss_of(coarse=-9.0)
     assert loss_of() < loss_of(lesion=0.0) < loss_of(lesion=-9.0)
     assert loss_of() < loss_of(at=(0, 4, 4)), "other HU than those of the ROI"
     assert loss_of(body=-9.0, outlined=False) == loss_of(outlined=False) < loss_of(roi=-9.0, outlined=False)

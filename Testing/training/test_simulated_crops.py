@@ -29,9 +29,11 @@ def test_crops_of_simulated_patients_show_their_density_and_are_kept(tmp_path):
     assert np.abs(read - first.vbmd).max() < 45
 
 
-def test_varied_patients_have_no_linear_error_and_every_second_an_even_density():
+def test_varied_patients_have_no_linear_error_lesions_where_they_are_seen_and_every_second_an_even_density():
     cases = varied_cases(3, 40)
     assert {(case.spec.scanner.slope_error, case.spec.scanner.intercept_hu) for case in cases} == {(0.0, 0.0)}
     assert len({case.spec.scanner.kvp for case in cases}) == 4
     even = [case.spec.vbmd for case in cases[1::2]]
     assert min(even) < 60 and max(even) > 200
+    seen = [lesion.level in ("L1", "L2", "T12", "L3") for case in cases for lesion in case.spec.findings.lesions]
+    assert len(seen) > 80 and 0.5 < np.mean(seen) < 0.95 and all(case.spec.findings.fractures for case in cases)

@@ -152,25 +152,27 @@ class DensityReader(torch.nn.Module):
 
     def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, the logarithm of the number of voxels
-        that share the weights, and the share of the ROI that lesions take), the weights, and logits that teach the maps: of the soft
-        ROI, and at half of the resolution, (n, 1, z/2, y/2, x/2), of the body and of lesions. Only these and the weights teach them."""
-        body, within = self.trunk(hu).split(1, dim=1)
+        that share the weights, and the share of the ROI that lesions take), the weights, and logits that teach the maps: ``roi``, and at
+        half of the resolution, (n, 1, z/2, y/2, x/2), ``body``, ``coarse`` (the ROI before lesions are looked for) and ``lesion``. Only
+        these and the weights teach them."""
+        body, coarse = self.trunk(hu).split(1, dim=1)
         values = hu.clamp(self.low, self.high)
         around = torch.nn.functional.avg_pool3d(values, 2)
-        whole, of_body = torch.sigmoid(within.detach()), torch.sigmoid(body.detach())
-        lesion = self.lesions(around, whole, of_body)
-        log_share = torch.nn.functional.logsigmoid(within) + torch.nn.functional.logsigmoid(-lesion)
+        of_coarse, of_body = torch.sigmoid(coarse.detach()), torch.sigmoid(body.detach())
+        lesion = self.lesions(around, of_coarse, of_body)
+        log_share = torch.nn.functional.logsigmoid(coarse) + torch.nn.functional.logsigmoid(-lesion)
         logit = log_share - torch.log(-torch.expm1(log_share.clamp(max=-1e-4)))
         roi = torch.nn.functional.interpolate(logit, scale_factor=2.0, mode="trilinear", align_corners=False)
-        weights = torch.softmax(torch.nn.functional.logsigmoid(roi).flatten(2), dim=2)
+        # Three times as sure as the map: where in doubt, a voxel is in or out, and a half-seen lesion out.
+        weights = torch.softmax(torch.nn.functional.logsigmoid(3.0 * roi).flatten(2), dim=2)
         bone = _mean_and_scatter(weights.detach(), values.flatten(2))
         extent = -torch.log((weights.detach() ** 2).sum(2))
-        taken = (whole * torch.sigmoid(lesion.detach())).sum((2, 3, 4)) / whole.sum((2, 3, 4)).clamp(min=1e-4)
+        taken = (of_coarse * torch.sigmoid(lesion.detach())).sum((2, 3, 4)) / of_coarse.sum((2, 3, 4)).clamp(min=1e-4)
         near = torch.nn.functional.max_pool3d(of_body, 3, stride=1, padding=1).flatten(2)
         around = around.flatten(2)
         distance = (around - self.tissues[:, 0]) / self.tissues[:, 1]
         outside = (torch.softmax((-0.5 * distance**2).masked_fill(near > 0.5, -1e4), dim=2) * around).sum(2)
-        maps = {"roi": roi, "body": body, "lesion": lesion}
+        maps = {"roi": roi, "body": body, "coarse": coarse, "lesion": lesion}
         return torch.cat([outside, bone, extent, taken], dim=1), weights.unflatten(2, hu.shape[2:]), maps
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:

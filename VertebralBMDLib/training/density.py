@@ -60,16 +60,17 @@ def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
 
 def roi_loss(weights: torch.Tensor, maps: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
     """Of the soft ROI its Dice, its cross-entropy (over voxels, for as many as the ROI has), and how far its mean HU is from that of
-    the ROI (in units of 10 mg/cm³); and within the ROI as it was before lesions were painted, the cross-entropy of lesions."""
-    roi, whole = batch["roi"], batch["roi"] + batch["lesion"]
+    the ROI (in units of 10 mg/cm³); the cross-entropy of the coarse ROI; and within the ROI as it was before lesions were painted, that
+    of lesions."""
+    roi, whole = batch["roi"], avg_pool3d(batch["roi"] + batch["lesion"], 2)
     size = roi.sum((1, 2, 3, 4), keepdim=True)
     in_place = binary_cross_entropy_with_logits(maps["roi"], roi, reduction="none") / size.clamp(min=_FEWEST_VOXELS)
     of_hu = ((weights - roi / size.clamp(min=1.0)) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
-    inside = avg_pool3d(whole, 2)
-    lesion = (avg_pool3d(batch["lesion"], 2) / inside.clamp(min=1e-3)).clamp(0.0, 1.0)
-    of_lesion = binary_cross_entropy_with_logits(maps["lesion"], lesion, weight=inside, reduction="none").sum((1, 2, 3, 4))
-    of_lesion = of_lesion / inside.sum((1, 2, 3, 4)).clamp(min=_FEWEST_VOXELS / 8)
-    return _DICE(maps["roi"], roi) + (in_place.sum((1, 2, 3, 4)) + of_lesion + _HU_SHARE * of_hu).mean()
+    lesion = (avg_pool3d(batch["lesion"], 2) / whole.clamp(min=1e-3)).clamp(0.0, 1.0)
+    of_coarse = binary_cross_entropy_with_logits(maps["coarse"], avg_pool3d(roi, 2), reduction="none")
+    of_lesion = binary_cross_entropy_with_logits(maps["lesion"], lesion, weight=whole, reduction="none")
+    apart = (of_coarse + of_lesion).sum((1, 2, 3, 4)) / whole.sum((1, 2, 3, 4)).clamp(min=_FEWEST_VOXELS / 8)
+    return _DICE(maps["roi"], roi) + (in_place.sum((1, 2, 3, 4)) + apart + _HU_SHARE * of_hu).mean()
 
 
 def reading_loss(reading: torch.Tensor, vbmd: torch.Tensor) -> torch.Tensor:

@@ -64,8 +64,8 @@ def with_lesions(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A focal lesion painted into the body of this share of the images (all (n, 1, z, y, x)), and the ROI that it leaves.
 
-    An ellipsoid with a wavy surface around a random point of the body, lytic, blastic, or both in patches; it keeps the noise of the
-    image. None where nobody has outlined the body, or where it would leave hardly any of the ROI.
+    An ellipsoid with a wavy surface around a random point of the body, lytic, blastic, or both in patches; it keeps a random share of
+    the fine structure of the image, which is noise and bone: some lesions are smooth. None where nobody has outlined the body, or where it would leave hardly any of the ROI.
     """
     chosen = (rng.random(len(hu)) < share) & (body.amax((1, 2, 3, 4)) > 0.5).numpy()
     if not chosen.any():
@@ -77,9 +77,10 @@ def with_lesions(
     kept = left.sum((1, 2, 3, 4), keepdim=True) >= _LEAST_LEFT * roi[at].sum((1, 2, 3, 4), keepdim=True)
     cover = cover * kept
     few = hu[at]
-    noise = few - blurred(few, np.full((len(few), 3), 1.0))
+    fine = few - blurred(few, np.full((len(few), 3), 1.0))
+    fine = fine * torch.from_numpy(rng.uniform(0.0, 1.0, (len(few), 1, 1, 1, 1)).astype(np.float32))
     hu, roi = hu.clone(), roi.clone()
-    hu[at] = few + cover * (torch.stack(inside)[:, None] + noise - few)
+    hu[at] = few + cover * (torch.stack(inside)[:, None] + fine - few)
     roi[at] = roi[at] * (1.0 - cover)
     return hu, roi
 

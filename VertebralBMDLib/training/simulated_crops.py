@@ -15,7 +15,7 @@ from ..grid import box_grid, resampled
 from ..roi.region import LARGEST_EXCLUDED_SHARE
 from ..simulation.cohort import Case, draw_cohort
 from ..simulation.crops import SimulatedCrop, scan_piece
-from ..simulation.findings import levels_of
+from ..simulation.findings import draw_findings, levels_of
 from ..simulation.patient import to_image
 from ..simulation.scanner import in_plane_spacing
 from ..simulation.subject import person_of
@@ -33,7 +33,8 @@ _EVEN_VBMD = (15.0, 250.0)
 
 
 def varied_cases(seed: int, count: int) -> list[Case]:
-    """Patients of many sites without linear errors of HU, which augmentation adds anew for every look."""
+    """Patients of many sites without linear errors of HU, which augmentation adds anew for every look, and with metastases, half of
+    which lie in the vertebrae that are shown."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
     return [_plain(case, index, rng) for index, case in enumerate(draw_cohort(seed, count, "varied"))] if count else []
 
@@ -44,7 +45,11 @@ def _plain(case: Case, index: int, rng: np.random.Generator) -> Case:
     pixel = in_plane_spacing(spec.spacing_mm[0] * spec.size[0], _VARIED_MATRIX)
     even = float(rng.uniform(*_EVEN_VBMD))
     vbmd = even if index % 2 else spec.vbmd
-    return replace(case, spec=replace(spec, scanner=scanner, spacing_mm=(pixel, pixel, spec.spacing_mm[2]), vbmd=vbmd))
+    findings = draw_findings(rng, spec.sex, spec.age, vbmd, "metastatic")
+    case = replace(case, spec=replace(spec, scanner=scanner, spacing_mm=(pixel, pixel, spec.spacing_mm[2]), vbmd=vbmd, findings=findings))
+    levels = _levels_of(case)
+    lesions = tuple(replace(each, level=str(rng.choice(levels))) if rng.random() < 0.5 else each for each in findings.lesions)
+    return replace(case, spec=replace(case.spec, findings=replace(findings, lesions=lesions)))
 
 
 def simulated_crops(cases: Sequence[Case], name: str, shape: Sequence[int], spacing_mm: float, cache: Path) -> Crops:
