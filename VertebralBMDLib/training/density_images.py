@@ -65,7 +65,8 @@ def with_lesions(
     """A focal lesion painted into the body of this share of the images (all (n, 1, z, y, x)), and the ROI that it leaves.
 
     An ellipsoid with a wavy surface around a random point of the body, lytic, blastic, or both in patches; it keeps a random share of
-    the fine structure of the image, which is noise and bone: some lesions are smooth. None where nobody has outlined the body, or where it would leave hardly any of the ROI.
+    the fine structure of the image, which is noise and bone: some lesions are smooth. None where nobody has outlined the body, or where
+    it would leave hardly any of the ROI.
     """
     chosen = (rng.random(len(hu)) < share) & (body.amax((1, 2, 3, 4)) > 0.5).numpy()
     if not chosen.any():
