@@ -15,7 +15,9 @@ from VertebralBMDLib.training.crops import Crops  # noqa: E402
 from VertebralBMDLib.training.density_batches import Augmentation, density_batches, middle  # noqa: E402
 
 #: Nothing but the linear error of a scanner.
-PLAIN = Augmentation(turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=1.0, unknown_kvp=0.0, mineral=0.0, lesions=0.0, noise_hu=0.0)
+PLAIN = Augmentation(
+    turn_deg=0.0, shift_mm=0.0, calibrated=0.0, own=1.0, unknown_kvp=0.0, mineral=0.0, uneven=0.0, smooth=0.0, lesions=0.0, noise_hu=0.0
+)
 
 
 def a_batch(crops, how=PLAIN, own=frozenset(), seed=1, batch=8):
@@ -99,6 +101,32 @@ def test_two_looks_at_a_vertebra_share_its_scanner_and_differ_by_their_mineral()
     moved = torch.isfinite(response)
     assert 8 < int(moved.sum()) < 32
     assert torch.allclose(response[moved] * nominal_slope(120), torch.ones(int(moved.sum())), atol=0.3)
+
+
+@pytest.mark.parametrize(("lesions", "apart"), [(0.0, 1.2), (1.0, 6.0)])
+def test_uneven_bone_has_the_mean_of_its_roi_as_its_reference(lesions, apart):
+    """Of what lesions leave of the ROI; its partial voxels hold some of them."""
+    crops = made_crops()
+    batch = a_batch(crops, replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0, uneven=1.0, lesions=lesions), batch=40)
+    mineral, inside = batch["hu"] * nominal_slope(120), batch["roi"] > 0.99
+    means = torch.stack([mineral[row][inside[row]].mean() for row in range(40)])
+    assert float((means - batch["vbmd"]).abs().quantile(0.9)) < apart and len(set(batch["vbmd"].tolist()) & set(crops.vbmd.tolist())) < 4
+    scatters = torch.stack([mineral[row][inside[row]].std() for row in range(40)])
+    assert 10.0 < float(scatters.max()) < 60.0
+    assert torch.allclose(batch["hu"][:, 0, 0, 0, 0], torch.full((40,), 30.0)), "soft tissue stays"
+
+
+def test_smooth_bone_keeps_its_mean_and_loses_fine_structure():
+    crops, still = made_crops(4), replace(PLAIN, slope_sd=0.0, intercept_sd_hu=0.0)
+    noise = np.random.default_rng(0).normal(0.0, 40.0, crops.hu.shape)
+    crops = replace(crops, hu=(crops.hu + np.where(crops.body > 0, noise, 0.0)).astype(np.int16))
+    whole, smooth = (a_batch(crops, replace(still, smooth=share), batch=40) for share in (0.0, 1.0))
+    inside = whole["roi"] > 0.99
+    before, after = (
+        [float(f(each["hu"][row][inside[row]])) for each in (whole, smooth) for row in range(40)] for f in (torch.std, torch.mean)
+    )
+    assert np.median(np.divide(before[40:], before[:40])) < 0.8 and np.ptp(np.subtract(after[40:], after[:40])) < 15.0
+    assert torch.equal(whole["vbmd"], smooth["vbmd"])
 
 
 def test_painted_lesions_lie_in_the_body_and_leave_the_reference_to_the_bone_around_them():

@@ -81,33 +81,48 @@ class _Trunk(torch.nn.Module):
         return self.unet(self.stem(normalised_hu(hu, self.low, self.high)))
 
 
+class _Site(torch.nn.Sequential):
+    """How much of each voxel is body (n, 1, z, y, x) -> logits of the ROI with its lesions. It sees no HU: the ROI is a place in the body."""
+
+    def __init__(self, channels: int = 8):
+        super().__init__(
+            ResidualUnit(3, 1, channels, subunits=2, norm="batch"),
+            ResidualUnit(3, channels, channels, subunits=2, norm="batch", dilation=2),
+            torch.nn.Conv3d(channels, 1, 1),
+        )
+
+
 class _Lesions(torch.nn.Module):
-    """HU (n, 1, z, y, x), how much of each voxel is ROI (0 to 1) and its body -> logits of a focal lesion.
+    """HU (n, 1, z, y, x), how much of each voxel is ROI with its lesions (0 to 1) and its body -> logits of a focal lesion.
 
     What it sees of HU is how far they lie from the bone's own: each voxel's, and means and scatters of the ROI around it, from the 45th
-    percentile of the ROI (what is dense and foreign may fill more of the bone than what is soft and foreign). So no shift of all
-    bone changes what it finds.
+    percentile of the ROI (what is dense and foreign may fill more of the bone than what is soft and foreign); and how far other
+    percentiles lie from that one. So no shift of all bone changes what it finds.
     """
 
     def __init__(self, channels: int = 16):
         super().__init__()
+        self.register_buffer("percentiles", torch.tensor([[0.45], [0.1], [0.25], [0.75], [0.9]]))
         self.layers = torch.nn.Sequential(
-            ResidualUnit(3, 7, channels, subunits=2, norm="batch"),
+            ResidualUnit(3, 11, channels, subunits=2, norm="batch"),
             ResidualUnit(3, channels, channels, subunits=2, norm="batch", dilation=2),
             ResidualUnit(3, channels, channels, subunits=2, norm="batch"),
             torch.nn.Conv3d(channels, 1, 1),
         )
 
     def forward(self, hu: torch.Tensor, roi: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
-        roi = roi + 1e-4
-        weights = (roi / roi.sum((2, 3, 4), keepdim=True)).flatten(2)
+        some = roi + 1e-4
+        weights = (some / some.sum((2, 3, 4), keepdim=True)).flatten(2)
         ordered, order = hu.flatten(2).sort(2)
-        below = (weights.gather(2, order).cumsum(2) < 0.45).sum(2, keepdim=True).clamp(max=ordered.shape[2] - 1)
-        away = ((hu - ordered.gather(2, below)[:, :, :, None, None]) / 100.0).clamp(-4.0, 6.0)
-        near, wide = _local_mean(away, roi, 3), _local_mean(away, roi, 5)
-        uneven = (_local_mean(away**2, roi, 3) - near**2).clamp(min=1e-4).sqrt()
-        scatter = (weights * away.flatten(2) ** 2).sum(2).sqrt()[:, :, None, None, None].expand_as(roi)
-        return self.layers(torch.cat([away * roi, near * roi, wide * roi, uneven * roi, scatter * roi, roi, body], dim=1))
+        places = (weights.gather(2, order).cumsum(2)[:, :, None] < self.percentiles).sum(3)
+        levels = ordered.gather(2, places.clamp(max=ordered.shape[2] - 1))
+        away = ((hu - levels[:, :, :1, None, None]) / 100.0).clamp(-4.0, 6.0)
+        near, wide = _local_mean(away, some, 3), _local_mean(away, some, 5)
+        uneven = (_local_mean(away**2, some, 3) - near**2).clamp(min=1e-4).sqrt()
+        scatter = (weights * away.flatten(2) ** 2).sum(2, keepdim=True).sqrt()
+        whole = torch.cat([scatter, (levels[:, :, 1:] - levels[:, :, :1]) / 100.0], dim=2)[:, 0, :, None, None, None]
+        seen = torch.cat([away, near, wide, uneven, whole.expand(-1, -1, *hu.shape[2:])], dim=1)
+        return self.layers(torch.cat([seen * roi, roi, body], dim=1))
 
 
 def _local_mean(values: torch.Tensor, weights: torch.Tensor, size: int) -> torch.Tensor:
@@ -136,7 +151,8 @@ class DensityReader(torch.nn.Module):
     def __init__(self, window: tuple[float, float] = HU_WINDOW, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.low, self.high = window
-        self.trunk = _Trunk(2, window, channels)
+        self.trunk = _Trunk(1, window, channels)
+        self.site = _Site()
         self.lesions = _Lesions()
         self.register_buffer("tissues", torch.tensor(TISSUES)[:, :, None])
         seen = len(TISSUES) + 4
@@ -153,12 +169,14 @@ class DensityReader(torch.nn.Module):
     def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, the logarithm of the number of voxels
         that share the weights, and the share of the ROI that lesions take), the weights, and logits that teach the maps: ``roi``, and at
-        half of the resolution, (n, 1, z/2, y/2, x/2), ``body``, ``coarse`` (the ROI before lesions are looked for) and ``lesion``. Only
-        these and the weights teach them."""
-        body, coarse = self.trunk(hu).split(1, dim=1)
+        half of the resolution, (n, 1, z/2, y/2, x/2), ``body``, ``coarse`` (the ROI with its lesions) and ``lesion``. Only these and the
+        weights teach them."""
+        body = self.trunk(hu)
         values = hu.clamp(self.low, self.high)
         around = torch.nn.functional.avg_pool3d(values, 2)
-        of_coarse, of_body = torch.sigmoid(coarse.detach()), torch.sigmoid(body.detach())
+        of_body = torch.sigmoid(body.detach())
+        coarse = self.site(of_body)
+        of_coarse = torch.sigmoid(coarse.detach())
         lesion = self.lesions(around, of_coarse, of_body)
         log_share = torch.nn.functional.logsigmoid(coarse) + torch.nn.functional.logsigmoid(-lesion)
         logit = log_share - torch.log(-torch.expm1(log_share.clamp(max=-1e-4)))

@@ -12,7 +12,7 @@ import torch
 from ..network.density import Beam, nominal_slope
 from .config import TWINS
 from .crops import Crops
-from .density_images import posed, sharpened, trabecular_share, with_lesions
+from .density_images import posed, sharpened, smoothed, trabecular_share, unevenness, with_lesions
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Augmentation:
 
     turn_deg: rotation about each axis. shift_mm: along each. slope_sd, intercept_sd_hu: of scanners never seen. calibrated: share of
     vertebrae with HU calibrated by a phantom. own: share of the others on one of the own scanners. unknown_kvp: share of these two
-    without a tube voltage. mineral_mg_cm3: added to the trabecular bone of this share of looks. lesions: share of looks with a painted
-    lesion, whose reference is that of the bone around it.
+    without a tube voltage. mineral_mg_cm3: added to the trabecular bone of this share of looks. uneven: share of looks with
+    mineral added here and taken there, uneven_mg_cm3: its SD at most. smooth: share of looks with less fine structure of bone. lesions:
+    share of looks with a painted lesion, whose reference is that of the bone around it.
     """
 
     turn_deg: float = 12.0
@@ -34,6 +35,9 @@ class Augmentation:
     unknown_kvp: float = 0.1
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
+    uneven: float = 0.5
+    uneven_mg_cm3: float = 40.0
+    smooth: float = 0.5
     lesions: float = 0.7
     noise_hu: float = 20.0
 
@@ -80,11 +84,14 @@ def _looks(
     whole = np.stack([crops.hu[pairs], crops.body[pairs] / 255.0, crops.roi[pairs] / 255.0], axis=1).astype(np.float32)
     hu, body, roi = posed(torch.from_numpy(whole), shape, spacing_mm, how.turn_deg, how.shift_mm, rng).split(1, dim=1)
     vbmd = torch.from_numpy(crops.vbmd[pairs])
-    measurable = ~np.isnan(crops.slope_error[pairs]) & (crops.body[pairs].max(axis=(1, 2, 3)) > 0)
-    added = _added(vbmd, how, rng) * torch.from_numpy(measurable)
-    added_hu = added / torch.tensor([scanner.nominal_slope for scanner in scanners])
+    measurable = torch.from_numpy(~np.isnan(crops.slope_error[pairs]) & (crops.body[pairs].max(axis=(1, 2, 3)) > 0))
+    added = _added(vbmd, how, rng) * measurable
+    uneven = _uneven(vbmd + added, how, rng) * measurable
+    uneven = uneven[:, None, None, None, None] * unevenness(body, spacing_mm, rng)
+    slopes = torch.tensor([scanner.nominal_slope for scanner in scanners])[:, None, None, None, None]
     ideal = torch.cat([scanner.ideal(one) for scanner, one in zip(scanners, hu.split(1))])
-    ideal = ideal + added_hu[:, None, None, None, None] * trabecular_share(body)
+    bone = trabecular_share(body)
+    ideal = smoothed(ideal, bone, how.smooth, rng) + (added[:, None, None, None, None] + uneven) / slopes * bone
     whole = roi
     ideal, roi = with_lesions(ideal, whole, body, how.lesions, spacing_mm, rng)
     hu = torch.cat([scanner.seen(one) for scanner, one in zip(scanners, ideal.split(1))])
@@ -95,7 +102,7 @@ def _looks(
         "roi": roi,
         "lesion": whole - roi,
         "beam": beam,
-        "vbmd": vbmd + added,
+        "vbmd": vbmd + added + (roi * uneven).sum((1, 2, 3, 4)) / roi.sum((1, 2, 3, 4)).clamp(min=1e-3),
     }
 
 
@@ -103,6 +110,12 @@ def _added(vbmd: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> t
     """mg/cm³ that each look has more than its crop: none for some; never so much less that hardly any is left."""
     drawn = [rng.uniform(*how.mineral_mg_cm3) if rng.random() < how.mineral else 0.0 for _ in vbmd]
     return torch.maximum(torch.tensor(drawn, dtype=torch.float32), (_LEAST_VBMD - vbmd).clamp(max=0.0))
+
+
+def _uneven(vbmd: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
+    """SD in mg/cm³ by which the bone of each look is made uneven: never so much that there are large holes in it."""
+    drawn = [rng.uniform() if rng.random() < how.uneven else 0.0 for _ in vbmd]
+    return torch.tensor(drawn, dtype=torch.float32) * (0.5 * vbmd).clamp(0.0, how.uneven_mg_cm3)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from torch.nn import functional
 #: (qct_facts 5.9).
 _HALF_AXES_MM = 3.0, 16.0
 _LYTIC_HU, _BLASTIC_HU = (0.0, 90.0), (250.0, 950.0)
+#: Lengths of the waves by which bone is uneven, and how far from the surface its core is still felt.
+_WAVES_MM, _DEPTH_MM = (10.0, 60.0), 9.0
 #: Share of the ROI that lesions leave at least; with less there is no density to be read.
 _LEAST_LEFT = 0.2
 
@@ -57,6 +59,35 @@ def blurred(images: torch.Tensor, sd: np.ndarray) -> torch.Tensor:
         padded = functional.pad(images, padding, mode="replicate")
         images = sum(taps[:, at] * padded.narrow(2 + axis, at, images.shape[2 + axis]) for at in range(2 * reach + 1))
     return images
+
+
+def unevenness(body: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> torch.Tensor:
+    """How much denser than the rest each voxel of a body is, (n, 1, z, y, x), of SD 1 or so: random waves, and a soft or dense core.
+
+    Real bone often has a soft core under a dense rim, which must not pass for a lytic lesion.
+    """
+    depth, reach = body, round(_DEPTH_MM / spacing_mm)
+    for z, y, x in ((reach, 0, 0), (0, reach, 0), (0, 0, reach)):
+        depth = functional.avg_pool3d(depth, (2 * z + 1, 2 * y + 1, 2 * x + 1), stride=1, padding=(z, y, x))
+    inside = body.sum((2, 3, 4), keepdim=True).clamp(min=1.0)
+    mean = (body * depth).sum((2, 3, 4), keepdim=True) / inside
+    scatter = ((body * (depth - mean) ** 2).sum((2, 3, 4), keepdim=True) / inside).sqrt().clamp(min=1e-3)
+    axes = [torch.arange(size, dtype=torch.float32) for size in body.shape[2:]]
+    place = axes[0][:, None, None], axes[1][:, None], axes[2]
+    waves = torch.stack([_waves(place, float(np.exp(rng.uniform(*np.log(_WAVES_MM)))) / spacing_mm, rng) for _ in body])[:, None]
+    turn = torch.from_numpy(rng.uniform(0.0, 2 * np.pi, (len(body), 1, 1, 1, 1)).astype(np.float32))
+    return torch.cos(turn) * waves + torch.sin(turn) * (depth - mean) / scatter
+
+
+def smoothed(hu: torch.Tensor, bone: torch.Tensor, share: float, rng: np.random.Generator) -> torch.Tensor:
+    """This share of the images without a random part of the fine structure of their ``bone`` (share of every voxel).
+
+    Bone is as smooth as that on many real scans, and must not pass for a lesion.
+    """
+    at = torch.from_numpy(np.flatnonzero(rng.random(len(hu)) < share))
+    few = hu[at]
+    part = torch.from_numpy(rng.uniform(0.0, 1.0, (len(few), 1, 1, 1, 1)).astype(np.float32))
+    return hu.index_copy(0, at, few - part * bone[at] * (few - blurred(few, np.ones((len(few), 3)))))
 
 
 def with_lesions(
