@@ -121,7 +121,7 @@ class _Lesions(torch.nn.Module):
         uneven = (_local_mean(away**2, some, 3) - near**2).clamp(min=1e-4).sqrt()
         scatter = (weights * away.flatten(2) ** 2).sum(2, keepdim=True).sqrt()
         whole = torch.cat([scatter, (levels[:, :, 1:] - levels[:, :, :1]) / 100.0], dim=2)[:, 0, :, None, None, None]
-        seen = torch.cat([away, near, wide, uneven, whole.expand(-1, -1, *hu.shape[2:])], dim=1)
+        seen = torch.cat([away, near, wide, uneven, whole.expand(-1, -1, hu.shape[2], hu.shape[3], hu.shape[4])], dim=1)
         return self.layers(torch.cat([seen * roi, roi, body], dim=1))
 
 
