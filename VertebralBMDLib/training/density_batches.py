@@ -36,7 +36,7 @@ class Augmentation:
     mineral: float = 0.5
     mineral_mg_cm3: tuple[float, float] = (-50.0, 80.0)
     uneven: float = 0.5
-    uneven_mg_cm3: float = 40.0
+    uneven_mg_cm3: float = 25.0
     smooth: float = 0.5
     lesions: float = 0.7
     noise_hu: float = 20.0

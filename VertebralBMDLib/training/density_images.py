@@ -14,7 +14,7 @@ from torch.nn import functional
 _HALF_AXES_MM = 3.0, 16.0
 _LYTIC_HU, _BLASTIC_HU = (0.0, 90.0), (250.0, 950.0)
 #: Lengths of the waves by which bone is uneven, and how far from the surface its core is still felt.
-_WAVES_MM, _DEPTH_MM = (10.0, 60.0), 9.0
+_WAVES_MM, _DEPTH_MM = (30.0, 80.0), 9.0
 #: Share of the ROI that lesions leave at least; with less there is no density to be read.
 _LEAST_LEFT = 0.2
 
