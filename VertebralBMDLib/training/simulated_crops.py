@@ -34,7 +34,7 @@ _EVEN_VBMD = (15.0, 250.0)
 
 def varied_cases(seed: int, count: int) -> list[Case]:
     """Patients of many sites without linear errors of HU, which augmentation adds anew for every look, and with metastases, half of
-    which lie in the vertebrae that are shown."""
+    which are moved into the vertebrae that are shown."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
     return [_plain(case, index, rng) for index, case in enumerate(draw_cohort(seed, count, "varied"))] if count else []
 
