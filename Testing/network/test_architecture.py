@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("monai", reason="training needs monai (pip install vertebral-bmd[train])")
 torch = pytest.importorskip("torch")
 
-from VertebralBMDLib.network.architecture import DensityReader, Localiser, PoolingReader, Refiner  # noqa: E402
+from VertebralBMDLib.network.architecture import STANDARD_HU, DensityReader, Localiser, PoolingReader, Refiner  # noqa: E402
 
 BEAM = torch.tensor([0.74, 1.0, 0.0, 0.0])
 
@@ -42,16 +42,22 @@ def test_the_correction_moves_a_reading_of_an_own_scanner_and_widens_every_sd():
 
 
 class Seen(torch.nn.Module):
-    """A trunk that takes everything above 150 HU for body."""
+    """A trunk that takes everything above 150 HU for body, and all of the body for ROI; it remembers what it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.images = []
 
     def forward(self, hu):
-        return torch.nn.functional.avg_pool3d(torch.where(hu > 150.0, 30.0, -30.0), 2)
+        self.images.append(hu)
+        body = torch.nn.functional.avg_pool3d(torch.where(hu > 150.0, 30.0, -30.0), 2)
+        return torch.cat([body, body], dim=1)
 
 
 def test_a_reading_follows_the_bone_by_the_line_of_the_tissues_alone():
     torch.manual_seed(0)
     reader = DensityReader().eval()
-    reader.trunk, reader.site, reader.lesions = Seen(), Everywhere(), Bright(9999.0)
+    reader.trunk, reader.lesions = Seen(), Bright(9999.0)
 
     def read(bone, tissue=40.0):
         hu = torch.full((1, 1, 16, 24, 24), tissue)
@@ -75,13 +81,6 @@ class Bright(torch.nn.Module):
         return torch.where(hu > self.lesion_hu, 30.0, -30.0)
 
 
-class Everywhere(torch.nn.Module):
-    """Takes all of the body for ROI."""
-
-    def forward(self, body):
-        return torch.where(body > 0.5, 30.0, -30.0)
-
-
 def with_lesion(lesion_hu, bone_hu=200.0):
     hu = torch.full((1, 1, 16, 24, 24), 40.0)
     hu[:, :, 4:12, 6:18, 6:18] = bone_hu
@@ -92,7 +91,7 @@ def with_lesion(lesion_hu, bone_hu=200.0):
 def test_what_is_found_to_be_a_lesion_has_no_weight_and_is_told_to_the_interval():
     torch.manual_seed(0)
     reader = DensityReader().eval()
-    reader.trunk, reader.site, reader.lesions = Seen(), Everywhere(), Bright(400.0)
+    reader.trunk, reader.lesions = Seen(), Bright(400.0)
     with torch.inference_mode():
         (plain, weights), (reading, kept) = (reader(with_lesion(hu), BEAM[None]) for hu in (200.0, 700.0))
         found, lesion = (reader.found(with_lesion(hu))[0][0] for hu in (200.0, 700.0))
@@ -101,10 +100,15 @@ def test_what_is_found_to_be_a_lesion_has_no_weight_and_is_told_to_the_interval(
     assert float(found[-1]) < 1e-3 and float(lesion[-1]) == pytest.approx(64 / 1152, rel=0.05)
 
 
-def test_lesions_are_told_from_the_bone_around_them_whatever_its_density():
+def test_the_roi_and_lesions_are_found_whatever_the_density_of_the_bone():
     torch.manual_seed(0)
     reader = DensityReader().eval()
-    reader.trunk, reader.site = Seen(), Everywhere()
+    reader.trunk = Seen()
     with torch.inference_mode():
         thin, dense, plain = (reader.found(with_lesion(*hu))[2]["lesion"] for hu in ((450.0, 200.0), (600.0, 350.0), (350.0, 350.0)))
     assert torch.allclose(thin, dense, atol=5e-3) and float((dense - plain).abs().max()) > 0.05
+    inside = (..., slice(5, 11), slice(7, 17), slice(7, 17))
+    _raw, thin, _raw, dense, _raw, plain = reader.trunk.images
+    assert torch.allclose(thin[inside], dense[inside], atol=0.1) and torch.allclose(plain[inside], torch.tensor(STANDARD_HU), atol=0.1)
+    assert float(thin[0, 0, 7, 11, 11]) == pytest.approx(STANDARD_HU + 250.0, abs=0.1)
+    assert torch.equal(thin[..., :2, :, :], torch.full((1, 1, 2, 24, 24), 40.0)), "soft tissue stays"

@@ -43,7 +43,7 @@ def loss_of(readings=(100.0, 100.0), sd=5.0, body=9.0, at=(4, 4, 4), roi=9.0, co
     maps = {
         "body": torch.where(inside[half] > 0, body, -body),
         "roi": torch.where(inside - taken > 0, roi, -roi),
-        "coarse": torch.where(inside[half] > 0, coarse, -coarse),
+        "coarse": torch.where((inside - taken)[half] > 0, coarse, -coarse),
         "lesion": torch.where(taken[half] > 0, lesion, -lesion),
     }
     model = Fixed(torch.tensor([[reading, sd] for reading in readings]), weights, maps)

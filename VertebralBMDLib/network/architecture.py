@@ -81,30 +81,17 @@ class _Trunk(torch.nn.Module):
         return self.unet(self.stem(normalised_hu(hu, self.low, self.high)))
 
 
-class _Site(torch.nn.Sequential):
-    """How much of each voxel is body (n, 1, z, y, x) -> logits of the ROI with its lesions. It sees no HU: the ROI is a place in the body."""
-
-    def __init__(self, channels: int = 8):
-        super().__init__(
-            ResidualUnit(3, 1, channels, subunits=2, norm="batch"),
-            ResidualUnit(3, channels, channels, subunits=2, norm="batch", dilation=2),
-            torch.nn.Conv3d(channels, 1, 1),
-        )
-
-
 class _Lesions(torch.nn.Module):
-    """HU (n, 1, z, y, x), how much of each voxel is ROI with its lesions (0 to 1) and its body -> logits of a focal lesion.
+    """HU (n, 1, z, y, x), how much of each voxel is ROI (0 to 1) and its body -> logits of a focal lesion.
 
-    What it sees of HU is how far they lie from the bone's own: each voxel's, and means and scatters of the ROI around it, from the 45th
-    percentile of the ROI (what is dense and foreign may fill more of the bone than what is soft and foreign); and how far other
-    percentiles lie from that one. So no shift of all bone changes what it finds.
+    What it sees of HU is how far they lie from the bone's own: each voxel's, and means and scatters of the ROI around it, from the
+    ``_level`` of the ROI. So no shift of all bone changes what it finds.
     """
 
     def __init__(self, channels: int = 16):
         super().__init__()
-        self.register_buffer("percentiles", torch.tensor([[0.45], [0.1], [0.25], [0.75], [0.9]]))
         self.layers = torch.nn.Sequential(
-            ResidualUnit(3, 11, channels, subunits=2, norm="batch"),
+            ResidualUnit(3, 7, channels, subunits=2, norm="batch"),
             ResidualUnit(3, channels, channels, subunits=2, norm="batch", dilation=2),
             ResidualUnit(3, channels, channels, subunits=2, norm="batch"),
             torch.nn.Conv3d(channels, 1, 1),
@@ -112,17 +99,20 @@ class _Lesions(torch.nn.Module):
 
     def forward(self, hu: torch.Tensor, roi: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
         some = roi + 1e-4
-        weights = (some / some.sum((2, 3, 4), keepdim=True)).flatten(2)
-        ordered, order = hu.flatten(2).sort(2)
-        places = (weights.gather(2, order).cumsum(2)[:, :, None] < self.percentiles).sum(3)
-        levels = ordered.gather(2, places.clamp(max=ordered.shape[2] - 1))
-        away = ((hu - levels[:, :, :1, None, None]) / 100.0).clamp(-4.0, 6.0)
+        away = ((hu - _level(hu, some)) / 100.0).clamp(-4.0, 6.0)
         near, wide = _local_mean(away, some, 3), _local_mean(away, some, 5)
         uneven = (_local_mean(away**2, some, 3) - near**2).clamp(min=1e-4).sqrt()
-        scatter = (weights * away.flatten(2) ** 2).sum(2, keepdim=True).sqrt()
-        whole = torch.cat([scatter, (levels[:, :, 1:] - levels[:, :, :1]) / 100.0], dim=2)[:, 0, :, None, None, None]
-        seen = torch.cat([away, near, wide, uneven, whole.expand(-1, -1, hu.shape[2], hu.shape[3], hu.shape[4])], dim=1)
-        return self.layers(torch.cat([seen * roi, roi, body], dim=1))
+        scatter = ((some * away**2).sum((2, 3, 4), keepdim=True) / some.sum((2, 3, 4), keepdim=True)).sqrt().expand_as(hu)
+        return self.layers(torch.cat([torch.cat([away, near, wide, uneven, scatter], dim=1) * roi, roi, body], dim=1))
+
+
+def _level(hu: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """45th percentile of HU, every voxel counted by its ``share``, (n, 1, 1, 1, 1): of a bone, the HU of what is neither dense and
+    foreign, which may fill more of it, nor soft and foreign."""
+    ordered, order = hu.flatten(2).sort(2)
+    weights = share.flatten(2).gather(2, order).cumsum(2)
+    place = (weights < 0.45 * weights[:, :, -1:]).sum(2, keepdim=True).clamp(max=weights.shape[2] - 1)
+    return ordered.gather(2, place)[:, :, :, None, None]
 
 
 def _local_mean(values: torch.Tensor, weights: torch.Tensor, size: int) -> torch.Tensor:
@@ -130,6 +120,9 @@ def _local_mean(values: torch.Tensor, weights: torch.Tensor, size: int) -> torch
     pooled = torch.nn.functional.avg_pool3d(weights * values, size, stride=1, padding=size // 2)
     return pooled / torch.nn.functional.avg_pool3d(weights, size, stride=1, padding=size // 2)
 
+
+#: Level of the bone's HU (``_level``) for which maps are drawn: that of a usual vertebra. Whatever it is in the scan, it is brought there.
+STANDARD_HU = 180.0
 
 #: HU of pure fat, of watery and of lean tissue, and of what takes up contrast medium, and how far from that (SD) a voxel still counts as such.
 #: Their means tell a scanner's line; more of them, or how they scatter, tell more about simulated scans and mislead about real ones.
@@ -144,15 +137,16 @@ class DensityReader(torch.nn.Module):
 
     It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, and the scan's own slope
     and intercept from the mean HU of ``TISSUES`` around the body, so that vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept
-    take no HU from the body: whatever its density, one more HU there is worth the same. Our interpretation: the paper names a
-    "3DResUNet" and does not describe its regression head (qct_facts 1.24).
+    take no HU from the body, and the ROI is drawn on an image in which all bodies are equally dense: whatever the density of a body,
+    one more HU there is worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head
+    (qct_facts 1.24).
     """
 
     def __init__(self, window: tuple[float, float] = HU_WINDOW, channels: tuple[int, ...] = (16, 32, 64, 128)):
         super().__init__()
         self.low, self.high = window
-        self.trunk = _Trunk(1, window, channels)
-        self.site = _Site()
+        self.standard = STANDARD_HU
+        self.trunk = _Trunk(2, window, channels)
         self.lesions = _Lesions()
         self.register_buffer("tissues", torch.tensor(TISSUES)[:, :, None])
         seen = len(TISSUES) + 4
@@ -169,13 +163,13 @@ class DensityReader(torch.nn.Module):
     def found(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """What a reading rests on (mean HU of the tissues, mean and scatter of the bone's HU, the logarithm of the number of voxels
         that share the weights, and the share of the ROI that lesions take), the weights, and logits that teach the maps: ``roi``, and at
-        half of the resolution, (n, 1, z/2, y/2, x/2), ``body``, ``coarse`` (the ROI with its lesions) and ``lesion``. Only these and the
-        weights teach them."""
-        body = self.trunk(hu)
+        half of the resolution, (n, 1, z/2, y/2, x/2), ``body``, ``coarse`` (the ROI before lesions are looked for) and ``lesion``. Only
+        these and the weights teach them."""
+        body = self.trunk(hu)[:, :1]
         values = hu.clamp(self.low, self.high)
         around = torch.nn.functional.avg_pool3d(values, 2)
         of_body = torch.sigmoid(body.detach())
-        coarse = self.site(of_body)
+        coarse = self.trunk(self._standard(hu, around, of_body))[:, 1:]
         of_coarse = torch.sigmoid(coarse.detach())
         lesion = self.lesions(around, of_coarse, of_body)
         log_share = torch.nn.functional.logsigmoid(coarse) + torch.nn.functional.logsigmoid(-lesion)
@@ -192,6 +186,15 @@ class DensityReader(torch.nn.Module):
         outside = (torch.softmax((-0.5 * distance**2).masked_fill(near > 0.5, -1e4), dim=2) * around).sum(2)
         maps = {"roi": roi, "body": body, "coarse": coarse, "lesion": lesion}
         return torch.cat([outside, bone, extent, taken], dim=1), weights.unflatten(2, hu.shape[2:]), maps
+
+    def _standard(self, hu: torch.Tensor, around: torch.Tensor, of_body: torch.Tensor) -> torch.Tensor:
+        """The crop with as much added to the bone of the body as brings its level to ``STANDARD_HU``; ``around`` and ``of_body`` at half
+        of the resolution. A network that sees how dense a bone is takes the soft core of a weak one for a lesion."""
+        deep = -torch.nn.functional.max_pool3d(-of_body, 3, stride=1, padding=1)
+        of_bone = torch.nn.functional.interpolate(
+            (2.5 * of_body - 1.0).clamp(0.0, 1.0), scale_factor=2.0, mode="trilinear", align_corners=False
+        )
+        return hu + of_bone * (self.standard - _level(around, deep + 1e-4))
 
     def read(self, found: torch.Tensor, beam: torch.Tensor) -> torch.Tensor:
         """vBMD and SD (n, 2) from what was found."""

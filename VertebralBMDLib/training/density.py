@@ -10,7 +10,7 @@ import torch
 from monai.data import ThreadBuffer
 from monai.losses import DiceLoss
 from scipy import stats
-from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, max_pool3d
+from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits
 
 from ..cohort.diagnostic import area_value
 from ..network.density import probability_below
@@ -24,8 +24,6 @@ _LOW, _OSTEOPOROSIS = 120.0, 80.0
 #: Of the mean HU in the loss of the ROI.
 _HU_SHARE = 0.3
 _FEWEST_VOXELS = 100.0
-#: A voxel of the maps is deep in the body where so many around it (z, y, x; 20, 12 and 12 mm at 2 mm) are body: ROI, but for lesions.
-_DEEP = 5, 3, 3
 _DICE = DiceLoss(sigmoid=True)
 
 
@@ -62,16 +60,14 @@ def density_loss(model: torch.nn.Module, batch: dict) -> torch.Tensor:
 
 def roi_loss(weights: torch.Tensor, maps: dict[str, torch.Tensor], batch: dict) -> torch.Tensor:
     """Of the soft ROI its Dice, its cross-entropy (over voxels, for as many as the ROI has), and how far its mean HU is from that of
-    the ROI (in units of 10 mg/cm³); the cross-entropy of the coarse ROI against the ROI with its lesions; and within that, the
-    cross-entropy of lesions: painted ones, and what else lies deep in the body and is no ROI."""
-    roi, left = batch["roi"], avg_pool3d(batch["roi"], 2)
-    deep = -max_pool3d(-avg_pool3d(batch["body"], 2), _DEEP, stride=1, padding=tuple(size // 2 for size in _DEEP))
-    whole = torch.maximum(avg_pool3d(batch["roi"] + batch["lesion"], 2), deep).clamp(0.0, 1.0)
+    the ROI (in units of 10 mg/cm³); the cross-entropy of the coarse ROI; and within the ROI as it was before lesions were painted, that
+    of lesions."""
+    roi, whole = batch["roi"], avg_pool3d(batch["roi"] + batch["lesion"], 2)
     size = roi.sum((1, 2, 3, 4), keepdim=True)
     in_place = binary_cross_entropy_with_logits(maps["roi"], roi, reduction="none") / size.clamp(min=_FEWEST_VOXELS)
     of_hu = ((weights - roi / size.clamp(min=1.0)) * batch["hu"]).sum((1, 2, 3, 4)).abs() * batch["beam"][:, 0] / 10.0
-    lesion = (1.0 - left / whole.clamp(min=1e-3)).clamp(0.0, 1.0)
-    of_coarse = binary_cross_entropy_with_logits(maps["coarse"], whole, reduction="none")
+    lesion = (avg_pool3d(batch["lesion"], 2) / whole.clamp(min=1e-3)).clamp(0.0, 1.0)
+    of_coarse = binary_cross_entropy_with_logits(maps["coarse"], avg_pool3d(roi, 2), reduction="none")
     of_lesion = binary_cross_entropy_with_logits(maps["lesion"], lesion, weight=whole, reduction="none")
     apart = (of_coarse + of_lesion).sum((1, 2, 3, 4)) / whole.sum((1, 2, 3, 4)).clamp(min=_FEWEST_VOXELS / 8)
     return _DICE(maps["roi"], roi) + (in_place.sum((1, 2, 3, 4)) + apart + _HU_SHARE * of_hu).mean()
