@@ -90,9 +90,11 @@ def test_the_readout_learns_what_tissues_say_and_the_maps_stay(tmp_path, monkeyp
 
     model.found = found
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    monkeypatch.setattr(density_readout, "looks", lambda *_what: batches())
+    asked = []
+    monkeypatch.setattr(density_readout, "looks", lambda *what: asked.append(what[-1]) or batches())
     config = replace(CONFIG, readout=Schedule(400, 64, 3e-3))
     density_readout.with_readout(model, None, frozenset(), config, tmp_path / "readout.pt")
+    assert (asked[0].lesions, asked[0].uneven, asked[0].smooth) == (0.0, 0.0, 0.0), "bone as patients have it"
     unseen = next(batches())
     with torch.inference_mode():
         error = model.read(found(unseen["hu"])[0], unseen["beam"])[:, 0] - unseen["vbmd"]

@@ -122,7 +122,7 @@ def _local_mean(values: torch.Tensor, weights: torch.Tensor, size: int) -> torch
 
 
 #: Level of the bone's HU (``_level``) for which maps are drawn: that of a usual vertebra. Whatever it is in the scan, it is brought there.
-STANDARD_HU = 180.0
+STANDARD_HU = 200.0
 
 #: HU of pure fat, of watery and of lean tissue, and of what takes up contrast medium, and how far from that (SD) a voxel still counts as such.
 #: Their means tell a scanner's line; more of them, or how they scatter, tell more about simulated scans and mislead about real ones.

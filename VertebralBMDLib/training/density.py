@@ -42,9 +42,11 @@ def trained(
     return fit(model, batches, density_loss, folder, schedule.steps, schedule.learning_rate, watch, stop)
 
 
-def looks(crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch: int, seed: int) -> Iterator[dict]:
+def looks(
+    crops: Crops, own_sites: frozenset[str], config: DensityConfig, batch: int, seed: int, how: Augmentation = Augmentation()
+) -> Iterator[dict]:
     """``density_batches``, made ahead while a network is at work."""
-    batches = density_batches(crops, batch, seed, config.crop_size, config.spacing_mm, own_sites, Augmentation())
+    batches = density_batches(crops, batch, seed, config.crop_size, config.spacing_mm, own_sites, how)
     return iter(ThreadBuffer(batches, buffer_size=2))
 
 
