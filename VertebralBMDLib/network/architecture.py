@@ -138,7 +138,7 @@ class DensityReader(torch.nn.Module):
     It reads as a densitometrist does: a soft ROI in the bone of the body that is neither shell nor lesion, and the scan's own slope
     and intercept from the mean HU of ``TISSUES`` around the body, so that vBMD = slope · Σw·HU/Σw + intercept. Slope and intercept
     take no HU from the body, and the ROI is drawn on an image in which all bodies are equally dense: whatever the density of a body,
-    one more HU there is worth the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head
+    one more HU there is worth nearly the same. Our interpretation: the paper names a "3DResUNet" and does not describe its regression head
     (qct_facts 1.24).
     """
 
